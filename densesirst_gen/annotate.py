@@ -83,14 +83,12 @@ def annotate(labels: np.ndarray) -> Annotations:
 
 
 def _tight_boxes(rows: np.ndarray, cols: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
-    boxes = np.empty((n, 4), np.int32)
-    boxes[:, :2] = np.iinfo(np.int32).max
-    boxes[:, 2:] = 0
-    np.minimum.at(boxes, (index, 0), cols)
-    np.minimum.at(boxes, (index, 1), rows)
-    np.maximum.at(boxes, (index, 2), cols + 1)
-    np.maximum.at(boxes, (index, 3), rows + 1)
-    return boxes
+    low = np.full((2, n), np.iinfo(np.int32).max, np.int32)
+    high = np.zeros((2, n), np.int32)
+    for axis, values in enumerate((cols, rows)):
+        np.minimum.at(low[axis], index, values)
+        np.maximum.at(high[axis], index, values + 1)
+    return np.concatenate([low, high]).T
 
 
 def points_on_masks(labels: np.ndarray, annotations: Annotations) -> np.ndarray:

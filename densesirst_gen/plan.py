@@ -1,0 +1,373 @@
+"""Deciding what to paste where. A plan is a table, one row for each target to paste.
+
+`make_plan` is the only step of the method that uses randomness and looks at the sky; what it
+returns can be printed, stored, replayed and tested. Rendering it is `densesirst_gen.render`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from densesirst_gen.annotate import EIGHT
+from densesirst_gen.config import PasteConfig
+from densesirst_gen.fusion import stamps
+from densesirst_gen.library import Shapes, TargetLibrary, shapes_at
+from densesirst_gen.placement import choose_windows, free_positions, place, placement_tables
+from densesirst_gen.scene import Scene
+
+_COLUMNS: list[tuple[str, type]] = [
+    ("label", np.int64),  # the target's number in the rendered scene
+    ("donor", np.int64),  # index in the library
+    ("cluster", np.int64),  # region, 0-based
+    ("row", np.int64),  # corner of the patch in the image
+    ("col", np.int64),
+    ("height", np.int64),  # of the patch, pixels
+    ("width", np.int64),
+    ("gap", np.int64),  # free pixels asked for around it
+    ("level", np.float64),  # gray level of the shape's 1
+    ("gain", np.float64),  # lambda, Eq. 1
+    ("sigma_x", np.float64),  # Eq. 2, in half patches
+    ("sigma_y", np.float64),
+    ("offset_x", np.float64),
+    ("offset_y", np.float64),
+    ("angle", np.float64),  # theta, Eq. 3, radians
+    ("increment", np.float64),  # rise of its brightest pixel, in the image's own values
+    ("n_clipped", np.int64),  # pixels cut at white
+]
+PASTE = np.dtype(_COLUMNS)
+COLUMNS = tuple(name for name, _ in _COLUMNS)
+
+# Gray level of a pasted target in the released data: 1/5/10/25/50/75/90/95/99 % quantiles
+# (method, 1.4), with the ends of the scale.
+LEVEL_QUANTILES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
+LEVEL_VALUES = (0.0, 13.0, 38.0, 55.0, 78.0, 105.0, 138.0, 172.0, 198.0, 236.0, 255.0)
+
+# One column of uniform numbers for each thing drawn for a target.
+DRAWS = (
+    "donor",
+    "level",
+    "gain",
+    "sigma_x",
+    "sigma_y",
+    "offset_x",
+    "offset_y",
+    "angle",
+    "gap",
+    "success",
+    "position",
+)
+DECIMALS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class PastePlan:
+    """What to paste into one scene.
+
+    Parameters
+    ----------
+    scene : str
+        Name of the scene.
+    config : PasteConfig
+    pastes : ndarray, (N,), `PASTE`
+        One row for each paste; labels follow those of the scene.
+    windows : ndarray, (K, 2), int64
+        (row, col) of the regions.
+    requested : int
+        Targets asked for, at least N.
+    dropped : dict of str to int
+        Why fewer were placed: ``no_window`` (targets of regions that found no place), ``no_room``
+        (no position left in the region, or none hit), ``invisible`` (would change nothing),
+        ``fragmented`` (its mask would fall apart).
+    skip_reason : str
+        Why nothing at all was pasted: ``no_sky``, ``no_window``, ``nothing_visible``; else empty.
+    """
+
+    scene: str
+    config: PasteConfig
+    pastes: np.ndarray
+    windows: np.ndarray
+    requested: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    skip_reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.pastes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; angles in degrees. `from_json` gives back an equal plan."""
+        rows = [
+            {**dict(zip(COLUMNS, row, strict=True)), "angle": _degrees(row[COLUMNS.index("angle")])}
+            for row in self.pastes.tolist()
+        ]
+        return {
+            "scene": self.scene,
+            "config": self.config.to_dict(),
+            "requested": self.requested,
+            "dropped": self.dropped,
+            "skip_reason": self.skip_reason,
+            "windows": self.windows.tolist(),
+            "pastes": rows,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PastePlan:
+        """The plan that `to_json` wrote. Raises KeyError or ConfigError if it is none."""
+        pastes = np.zeros(len(values["pastes"]), PASTE)
+        for name in COLUMNS:
+            pastes[name] = [row[name] for row in values["pastes"]]
+        pastes["angle"] = np.radians(pastes["angle"])
+        return cls(
+            scene=values["scene"],
+            config=PasteConfig.from_dict(values["config"]),
+            pastes=pastes,
+            windows=np.array(values["windows"], np.int64).reshape(-1, 2),
+            requested=values["requested"],
+            dropped=dict(values["dropped"]),
+            skip_reason=values["skip_reason"],
+        )
+
+
+def _degrees(angle: float) -> float:
+    return round(float(np.degrees(angle)), DECIMALS)
+
+
+def scene_rng(seed: int, name: str, copy: int = 0) -> np.random.Generator:
+    """The generator of one scene: it depends on nothing but seed, name and copy.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    name : str
+        Of the scene.
+    copy : int
+        Which of several renderings of the same background.
+    """
+    key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(copy, key))))
+
+
+def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
+    """Pixels on which a region may lie: sky (if the config says so) that holds no target.
+
+    Parameters
+    ----------
+    scene : Scene
+    config : PasteConfig
+
+    Returns
+    -------
+    ndarray, (H, W), bool
+        All False where sky is asked for and the scene has none.
+    """
+    free = scene.labels == 0
+    if config.region == "anywhere":
+        return free
+    return free & scene.sky if scene.sky is not None else np.zeros(scene.shape, bool)
+
+
+def make_plan(
+    scene: Scene,
+    library: TargetLibrary,
+    config: PasteConfig,
+    rng: np.random.Generator,
+    *,
+    free: np.ndarray | None = None,
+) -> PastePlan:
+    """Decide what to paste into a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    library : TargetLibrary
+        Of the kind that ``config.source`` asks for.
+    config : PasteConfig
+    rng : numpy.random.Generator
+        One block of uniform numbers is drawn from it, its size given by the config alone.
+    free : ndarray, bool, optional
+        ``free_positions(~allowed(scene, config), window_px, window_px)``, if known already.
+
+    Returns
+    -------
+    PastePlan
+        Fewer rows than asked for where there is no room; the plan says how many and why.
+
+    Raises
+    ------
+    ValueError
+        If the library is empty or of the wrong kind.
+    """
+    _check_library(library, config)
+    draws = _draw(config, rng)
+    side = config.window_px
+    if free is None:
+        free = free_positions(~allowed(scene, config), side, side)
+    windows = choose_windows(free, draws.windows, side, scene.image)
+    requested = int(draws.per_window.sum())
+    if len(windows) == 0:
+        reason = "no_window" if allowed(scene, config).any() else "no_sky"
+        return _empty(scene.name, config, requested, reason)
+    shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
+    pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config)
+    dropped["no_window"] = int(draws.per_window[len(windows) :].sum())
+    pastes, unseen = _look(scene, pastes, rise, masks, config)
+    dropped |= unseen
+    pastes["label"] = scene.n_targets + 1 + np.arange(len(pastes))
+    return PastePlan(
+        scene.name,
+        config,
+        pastes,
+        windows,
+        requested,
+        {reason: n for reason, n in dropped.items() if n},
+        "" if len(pastes) else "nothing_visible",
+    )
+
+
+def _check_library(library: TargetLibrary, config: PasteConfig) -> None:
+    kind = "regions" if config.source == "scene" else "targets"
+    if library.kind != kind:
+        raise ValueError(f"source={config.source!r} needs a {kind} library, got {library.kind}")
+    if len(library) == 0:
+        raise ValueError("the target library is empty")
+
+
+def _empty(name: str, config: PasteConfig, requested: int, reason: str) -> PastePlan:
+    nothing = np.zeros(0, PASTE)
+    windows = np.zeros((0, 2), np.int64)
+    return PastePlan(name, config, nothing, windows, requested, {reason: requested}, reason)
+
+
+class _Draws(NamedTuple):
+    windows: np.ndarray  # (K, C) uniforms
+    per_window: np.ndarray  # (K,) targets asked for
+    targets: dict[str, np.ndarray]  # (K, n) uniforms for each of DRAWS
+
+
+def _draw(config: PasteConfig, rng: np.random.Generator) -> _Draws:
+    most_regions, most_targets = config.n_regions[1], config.per_region[1]
+    n_slots = most_regions * most_targets
+    counts, windows, targets = np.split(
+        rng.random(1 + most_regions + n_slots * (config.smoothest_of + len(DRAWS))),
+        [1 + most_regions, 1 + most_regions + n_slots * config.smoothest_of],
+    )
+    n_regions = _whole(counts[0], config.n_regions)
+    per_region = _whole(counts[1:], config.per_region)[:n_regions]
+    windows = windows.reshape(n_slots, config.smoothest_of)
+    if config.arrangement == "sparse":
+        per_region, most_targets = np.ones(per_region.sum(), np.int64), 1
+    n = len(per_region)
+    columns = targets.reshape(-1, most_targets, len(DRAWS))[:n]
+    return _Draws(windows[:n], per_region, {d: columns[..., i] for i, d in enumerate(DRAWS)})
+
+
+def _whole(uniforms: Any, limits: tuple[int, int]) -> Any:
+    return (limits[0] + np.floor(uniforms * (limits[1] - limits[0] + 1))).astype(np.int64)
+
+
+def _between(uniforms: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    return np.round(limits[0] + uniforms * (limits[1] - limits[0]), DECIMALS)
+
+
+def _sample(draws: dict[str, np.ndarray], shapes: Shapes, config: PasteConfig) -> np.ndarray:
+    """Everything about a paste but its position, for all slots at once."""
+    pastes = np.zeros(draws["donor"].shape, PASTE)
+    donor = np.floor(draws["donor"] * len(shapes.sizes)).astype(np.int64)
+    pastes["donor"] = donor
+    pastes["height"], pastes["width"] = shapes.sizes[donor, 0], shapes.sizes[donor, 1]
+    pastes["gap"] = _whole(draws["gap"], config.gap_px)
+    level = np.interp(draws["level"], LEVEL_QUANTILES, LEVEL_VALUES)
+    pastes["level"] = np.round(shapes.levels[donor] if config.level == "library" else level, 3)
+    pastes["gain"] = _between(draws["gain"], config.gain) if config.fusion == "gaussian" else 1.0
+    for axis in "xy":
+        pastes[f"sigma_{axis}"] = _between(draws[f"sigma_{axis}"], config.sigma)
+        pastes[f"offset_{axis}"] = _between(draws[f"offset_{axis}"], config.offset)
+    degrees = np.degrees(config.angle)
+    pastes["angle"] = np.radians(_between(draws["angle"], (degrees[0], degrees[1])))
+    return pastes
+
+
+@lru_cache(maxsize=8)
+def _grid(patch_px: int) -> np.ndarray:
+    return np.arange(patch_px, dtype=np.float64)
+
+
+def plan_stamps(
+    pastes: np.ndarray, shapes: Shapes, config: PasteConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """`densesirst_gen.fusion.stamps` of rows of a plan, with numpy."""
+    columns = {name: pastes[name] for name in COLUMNS[1:-2]}
+    return stamps(shapes.shapes, shapes.masks, columns, _grid(config.patch_px), config)
+
+
+def _place_clusters(
+    windows: np.ndarray, draws: _Draws, shapes: Shapes, config: PasteConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
+    n = len(windows)
+    uniforms = {name: column[:n] for name, column in draws.targets.items()}
+    pastes = _sample(uniforms, shapes, config)
+    rise, masks = plan_stamps(pastes, shapes, config)
+    asked = np.arange(pastes.shape[1]) < draws.per_window[:n, None]
+    whole = _is_whole(masks)
+    sizes = np.stack([pastes["height"], pastes["width"]], axis=-1) * (asked & whole)[..., None]
+    tables = placement_tables(
+        config.window_px, config.patch_px, config.gap_px[1], config.window_margin
+    )
+    chances = np.stack([uniforms["success"], uniforms["position"]], axis=-1)
+    attempts = config.attempts
+    rows, cols = place(masks.astype(np.float32), sizes, pastes["gap"], chances, tables, attempts)
+    pastes["row"], pastes["col"] = rows + windows[:, :1], cols + windows[:, 1:]
+    pastes["cluster"] = np.arange(n)[:, None]
+    placed = rows >= 0
+    dropped = {
+        "fragmented": int((asked & ~whole).sum()),
+        "no_room": int((asked & whole & ~placed).sum()),
+    }
+    return pastes[placed], rise[placed], masks[placed], dropped
+
+
+def _is_whole(masks: np.ndarray) -> np.ndarray:
+    """Which masks are one 8-connected piece."""
+    flat = masks.reshape(-1, *masks.shape[-2:])
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[1] = EIGHT
+    labels, n_pieces = ndimage.label(flat, in_plane)
+    if n_pieces == len(flat) and flat.any(axis=(1, 2)).all():
+        return np.ones(masks.shape[:-2], bool)
+    first = np.where(flat, labels, n_pieces + 1).min(axis=(1, 2))
+    return (first == labels.max(axis=(1, 2))).reshape(masks.shape[:-2])
+
+
+def pixels_of(pastes: np.ndarray, patch_px: int, width: int) -> np.ndarray:
+    """(N, P, P) flat indices into an image of that width; meaningful inside height x width."""
+    grid = np.arange(patch_px)
+    return (pastes["row"] * width + pastes["col"])[:, None, None] + grid[:, None] * width + grid
+
+
+def _look(
+    scene: Scene, pastes: np.ndarray, rise: np.ndarray, masks: np.ndarray, config: PasteConfig
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Record what each paste changes, and leave out those that nobody would see."""
+    black, white = scene.levels
+    index = np.minimum(pixels_of(pastes, config.patch_px, scene.shape[1]), scene.image.size - 1)
+    under = scene.image.ravel()[index].astype(np.float64)
+    rise = to_values(rise, scene)
+    pastes["n_clipped"] = ((under + rise > white) & masks).sum(axis=(1, 2))
+    change = np.where(masks, np.minimum(under + rise, white) - under, 0)
+    pastes["increment"] = change.max(axis=(1, 2), initial=0)
+    seen = pastes["increment"] >= config.min_increment * (white - black) / 255
+    return pastes[seen], {"invisible": int((~seen).sum())}
+
+
+def to_values(rise: np.ndarray, scene: Scene) -> np.ndarray:
+    """Gray levels to add -> the scene's own values; whole numbers (cut) for integer images."""
+    black, white = scene.levels
+    values = rise * ((white - black) / 255)
+    return values if scene.image.dtype == np.float32 else np.floor(values)
