@@ -1,5 +1,51 @@
-"""Make and annotate infrared small target datasets with dense clusters of targets."""
+"""Make and annotate infrared small target datasets with dense clusters of targets.
+
+The names below are the public API; each is imported when it is first used, so that importing the
+package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from densesirst_gen.version import __version__
 
-__all__ = ["__version__"]
+_HOMES = {
+    "Annotations": "annotate",
+    "Dataset": "formats",
+    "PROFILES": "config",
+    "PasteConfig": "config",
+    "PastePlan": "plan",
+    "Recipe": "produce",
+    "Scene": "scene",
+    "SceneFile": "formats",
+    "TargetFilter": "library",
+    "TargetLibrary": "library",
+    "annotate": "annotate",
+    "build_dataset": "build",
+    "build_library": "library",
+    "demo_dataset": "demo",
+    "demo_scene": "demo",
+    "estimate_sky": "sky",
+    "free_positions": "placement",
+    "label_mask": "annotate",
+    "make_library": "donors",
+    "make_plan": "plan",
+    "read_dataset": "formats",
+    "render": "render",
+    "replay": "replay",
+    "scene_rng": "plan",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

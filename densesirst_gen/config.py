@@ -111,6 +111,11 @@ class PasteConfig:
         return self.gap_px[0]
 
     @property
+    def library_kind(self) -> str:
+        """Kind of the library that `source` asks for."""
+        return "regions" if self.source == "scene" else "targets"
+
+    @property
     def window_px(self) -> int:
         """Side of the square that a region needs free; a sparse target needs only its own."""
         if self.arrangement == "clusters":

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -94,16 +94,20 @@ class TargetLibrary:
     def save(self, path: str | Path) -> None:
         """Write as an .npz file without pickles."""
         with open(path, "wb") as file:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                kind=np.array(self.kind),
-                left_out=np.array([f"{reason}={n}" for reason, n in self.left_out.items()], str),
-                patches=self.patches,
-                masks=self.masks,
-                sizes=self.sizes,
-                sources=self.sources,
-            )
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the .npz into an open file."""
+        np.savez_compressed(
+            file,
+            format=np.array(FORMAT),
+            kind=np.array(self.kind),
+            left_out=np.array([f"{reason}={n}" for reason, n in self.left_out.items()], str),
+            patches=self.patches,
+            masks=self.masks,
+            sizes=self.sizes,
+            sources=self.sources,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> TargetLibrary:
@@ -205,11 +209,33 @@ def _background(scene: Scene, box: np.ndarray, keep: TargetFilter) -> float:
 
 
 DEFAULT_FILTER = TargetFilter()
+REGIONS_PER_SCENE = 128
+REGION_PX = (60, 250)
+REGION_PATCH = 5
 
 
-def build_target_library(
-    scenes: Iterable[Scene], keep: TargetFilter = DEFAULT_FILTER
+def stack_entries(
+    entries: list[dict[str, Any]], kind: str, left_out: dict[str, int]
 ) -> TargetLibrary:
+    """A library of what `extract_targets` or `extract_regions` returned.
+
+    Parameters
+    ----------
+    entries : list of dict
+    kind : str
+    left_out : dict of str to int
+    """
+    sizes = np.array([e["mask"].shape for e in entries], np.int32).reshape(-1, 2)
+    patches = np.zeros((len(entries), sizes.max(initial=1), sizes.max(initial=1)), np.float32)
+    masks = np.zeros(patches.shape, bool)
+    for k, (entry, (height, width)) in enumerate(zip(entries, sizes, strict=True)):
+        patches[k, :height, :width] = entry["patch"]
+        masks[k, :height, :width] = entry["mask"]
+    sources = np.array([e["source"] for e in entries], str)
+    return TargetLibrary(patches, masks, sizes, sources, kind, left_out)
+
+
+def build_library(scenes: Iterable[Scene], keep: TargetFilter = DEFAULT_FILTER) -> TargetLibrary:
     """A library of the targets of scenes.
 
     Parameters
@@ -217,10 +243,10 @@ def build_target_library(
     scenes : iterable of Scene
     keep : TargetFilter
 
-    Raises
-    ------
-    LibraryError
-        If no target is left, with the counts of what was left out and why.
+    Returns
+    -------
+    TargetLibrary
+        Empty if no target is fit; `left_out` says why.
     """
     entries: list[dict[str, Any]] = []
     left_out = Counter[str]()
@@ -228,60 +254,32 @@ def build_target_library(
         found, rejected = extract_targets(scene, keep)
         entries += found
         left_out += rejected
-    if not entries:
-        why = ", ".join(f"{n} by {reason}" for reason, n in left_out.items()) or "there are none"
-        raise LibraryError(f"no target is fit for the library ({why})")
-    return _stack(entries, dict(sorted(left_out.items())))
+    return stack_entries(entries, "targets", dict(sorted(left_out.items())))
 
 
-def _stack(entries: list[dict[str, Any]], left_out: dict[str, int]) -> TargetLibrary:
-    sizes = np.array([e["mask"].shape for e in entries], np.int32)
-    patches = np.zeros((len(entries), sizes.max(), sizes.max()), np.float32)
-    masks = np.zeros(patches.shape, bool)
-    for k, (entry, (height, width)) in enumerate(zip(entries, sizes, strict=True)):
-        patches[k, :height, :width] = entry["patch"]
-        masks[k, :height, :width] = entry["mask"]
-    sources = np.array([e["source"] for e in entries], str)
-    return TargetLibrary(patches, masks, sizes, sources, "targets", left_out)
+def extract_regions(scene: Scene, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Sample random regions of a scene down to patches (method, 1.4).
 
-
-def build_region_library(
-    scenes: Iterable[Scene],
-    rng_of: Any,
-    *,
-    per_scene: int = 64,
-    side: tuple[int, int] = (60, 250),
-    patch_px: int = 5,
-) -> TargetLibrary:
-    """A library of random scene regions, each sampled down to a patch (method, 1.4).
+    128 regions of 60 to 250 pixels on each side (at most the image's own), sampled bilinearly on a
+    5 x 5 grid.
 
     Parameters
     ----------
-    scenes : iterable of Scene
-    rng_of : callable
-        Scene name -> numpy Generator, so that a scene's regions do not depend on the others.
-    per_scene : int
-        Regions taken from each scene.
-    side : tuple of int
-        (low, high) of a region's width and height, pixels; at most the image's own.
-    patch_px : int
-        Side of the patch, pixels.
+    scene : Scene
+    rng : numpy.random.Generator
 
-    Raises
-    ------
-    LibraryError
-        If there is no scene.
+    Returns
+    -------
+    list of dict
+        ``patch``, ``mask``, ``source``.
     """
-    patches, sources = [], []
-    for scene in scenes:
-        boxes = _random_boxes(scene.shape, side, rng_of(scene.name).random((per_scene, 4)))
-        patches.append(_sample_regions(scene, boxes, patch_px))
-        sources += [f"{scene.name}@{','.join(map(str, box))}" for box in boxes.tolist()]
-    if not patches:
-        raise LibraryError("no scene to take regions from")
-    stack = np.concatenate(patches)
-    sizes = np.full((len(stack), 2), patch_px, np.int32)
-    return TargetLibrary(stack, np.ones(stack.shape, bool), sizes, np.array(sources), "regions")
+    boxes = _random_boxes(scene.shape, REGION_PX, rng.random((REGIONS_PER_SCENE, 4)))
+    patches = _sample_regions(scene, boxes, REGION_PATCH)
+    mask = np.ones((REGION_PATCH, REGION_PATCH), bool)
+    return [
+        {"patch": patch, "mask": mask, "source": f"{scene.name}@{','.join(map(str, box))}"}
+        for patch, box in zip(patches, boxes.tolist(), strict=True)
+    ]
 
 
 def _random_boxes(

@@ -232,9 +232,11 @@ def make_plan(
 
 
 def _check_library(library: TargetLibrary, config: PasteConfig) -> None:
-    kind = "regions" if config.source == "scene" else "targets"
-    if library.kind != kind:
-        raise ValueError(f"source={config.source!r} needs a {kind} library, got {library.kind}")
+    if library.kind != config.library_kind:
+        raise ValueError(
+            f"source={config.source!r} needs a library of {config.library_kind}, "
+            f"got one of {library.kind}"
+        )
     if len(library) == 0:
         raise ValueError("the target library is empty")
 

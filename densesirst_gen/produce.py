@@ -1,0 +1,192 @@
+"""One scene of a build, from its files to its files: read, plan, render, annotate, write."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.annotate import annotate
+from densesirst_gen.codec import CodecError
+from densesirst_gen.config import PasteConfig
+from densesirst_gen.formats import SceneFile
+from densesirst_gen.formats.coco import coco_image
+from densesirst_gen.formats.devkit import devkit_files, image_path
+from densesirst_gen.library import TargetLibrary
+from densesirst_gen.output import write_files
+from densesirst_gen.plan import PastePlan, make_plan, pixels_of, scene_rng
+from densesirst_gen.render import render
+from densesirst_gen.scene import Scene, SceneError
+from densesirst_gen.sky import estimate_sky
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything but the inputs that decides the content of a built dataset.
+
+    Parameters
+    ----------
+    config : PasteConfig
+    seed : int
+        At least 0.
+    copies : int
+        Scenes made of each background; copy k > 0 is named ``NAME_copyk``.
+    voc_dialect : str
+        Of the box files, see `densesirst_gen.formats.voc`.
+    """
+
+    config: PasteConfig
+    seed: int = 0
+    copies: int = 1
+    voc_dialect: str = "sirst"
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("copies", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+            "copies": self.copies,
+            "voc_dialect": self.voc_dialect,
+        }
+
+
+def copy_name(name: str, copy: int) -> str:
+    """Name of the k-th scene made of a background."""
+    return f"{name}_copy{copy}" if copy else name
+
+
+def pixel_digest(array: np.ndarray) -> str:
+    """SHA-256 of dtype, shape and values: the same for every encoding of the same pixels."""
+    head = f"{array.dtype.newbyteorder('<').str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _library(path: Path) -> TargetLibrary:
+    return TargetLibrary.load(path)
+
+
+def produce(
+    task: tuple[SceneFile, int], recipe: Recipe, library: Path, out: Path | None
+) -> dict[str, Any]:
+    """Make one scene of a dataset.
+
+    Parameters
+    ----------
+    task : (SceneFile, int)
+        The background, and which copy.
+    recipe : Recipe
+    library : Path
+        File of the target library.
+    out : Path or None
+        Folder of the dataset; None plans only and writes nothing.
+
+    Returns
+    -------
+    dict
+        The scene's line in the journal. A background that can't be read gives ``error`` and no
+        files.
+    """
+    source, copy = task
+    name = copy_name(source.name, copy)
+    inputs = {path.name: file_digest(path) for path in source.files() if path.is_file()}
+    entry: dict[str, Any] = {"name": name, "source": source.name, "copy": copy, "inputs": inputs}
+    try:
+        background, notes = source.load_with_notes()
+        background, sky_origin = with_sky(background)
+    except (CodecError, SceneError, OSError) as error:
+        return {**entry, "error": str(error)}
+    rng = scene_rng(recipe.seed, source.name, copy)
+    targets = _library(library)
+    plan = make_plan(background, targets, recipe.config, rng)
+    entry |= {"notes": notes, "sky": sky_origin, "counts": _counts(background, plan)}
+    entry |= {"skip_reason": plan.skip_reason, "dropped": plan.dropped}
+    if out is None:
+        return entry
+    scene = replace(render(background, targets, plan), name=name)
+    return entry | _written(scene, background, plan, targets, entry, recipe, out)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def with_sky(scene: Scene) -> tuple[Scene, str]:
+    """The scene with a sky mask, and where that comes from: ``given`` or ``estimated``."""
+    if scene.sky is not None:
+        return scene, "given"
+    return replace(scene, sky=estimate_sky(scene)), "estimated"
+
+
+def _counts(background: Scene, plan: PastePlan) -> dict[str, int]:
+    return {
+        "original": background.n_targets,
+        "pasted": len(plan),
+        "requested": plan.requested,
+        "regions": len(plan.windows),
+    }
+
+
+def _written(
+    scene: Scene,
+    background: Scene,
+    plan: PastePlan,
+    library: TargetLibrary,
+    entry: dict[str, Any],
+    recipe: Recipe,
+    out: Path,
+) -> dict[str, Any]:
+    annotations = annotate(scene.labels)
+    files = write_files(out, devkit_files(scene, annotations, voc_dialect=recipe.voc_dialect))
+    image, targets = coco_image(scene, annotations, 0, image_path(scene))
+    for target, paste in zip(targets[background.n_targets :], plan.pastes, strict=True):
+        target["attributes"] |= {
+            "cluster": int(paste["cluster"]),
+            "donor": str(library.sources[paste["donor"]]),
+        }
+    line = plan_line(scene, background, plan, library) | {k: entry[k] for k in ("copy", "sky")}
+    return {
+        "files": files,
+        "area": int(annotations.areas.sum()),
+        "plan": json.dumps(line, ensure_ascii=False, allow_nan=False),
+        "coco": {"image": image, "annotations": targets},
+    }
+
+
+def plan_line(
+    scene: Scene, background: Scene, plan: PastePlan, library: TargetLibrary
+) -> dict[str, Any]:
+    """A scene's line in ``plans.jsonl``: the plan, and what is needed to undo and redo it.
+
+    ``under`` holds the background's pixels below every patch (rows of the plan, then raster order,
+    little-endian, base64), so a rendered scene can be turned back into its background, and
+    rendered again, without any other file.
+    """
+    index = pixels_of(plan.pastes, plan.config.patch_px, scene.shape[1])
+    under = background.image.ravel()[np.minimum(index, scene.image.size - 1)]
+    values = plan.to_json()
+    for row in values["pastes"]:
+        row["source"] = str(library.sources[row["donor"]])
+    return {
+        "name": scene.name,
+        **values,
+        "levels": list(scene.levels),
+        "dtype": scene.image.dtype.newbyteorder("<").str,
+        "under": base64.b64encode(under.astype(under.dtype.newbyteorder("<"))).decode("ascii"),
+        "background_sha256": pixel_digest(background.image),
+        "pixel_sha256": pixel_digest(scene.image),
+        "labels_sha256": pixel_digest(scene.labels),
+    }
