@@ -50,6 +50,11 @@ class PasteConfig:
         ("release", "library"),
         "how bright: levels drawn as in the released data, or the target's own contrast",
     )
+    level_at: str = _choice(
+        "stamp",
+        ("target", "stamp"),
+        "what reaches the level: the target's own peak, or the peak that is left of it when softened",
+    )
     flatten: float = _option(
         0.15, "unit", "exponent on the target's shape: 1 keeps its profile, 0 makes it flat"
     )
@@ -99,10 +104,11 @@ class PasteConfig:
                 object.__setattr__(self, f.name, value)
             if not _fits(f, value):
                 raise ConfigError(f"PasteConfig.{f.name} must be {_rule_text(f)}, got {value!r}")
-        if self.region_px < self.window_margin * 2 + 1:
+        least = self.patch_px + 2 * self.window_margin
+        if self.region_px < least:
             raise ConfigError(
-                f"PasteConfig.region_px must be at least {2 * self.window_margin + 1} "
-                f"for gap_px {self.gap_px}, got {self.region_px}"
+                f"PasteConfig.region_px must be at least {least}, a patch of {self.patch_px} with "
+                f"its gap of {self.window_margin}, got {self.region_px}"
             )
 
     @property
@@ -213,9 +219,12 @@ def _from_file(f: Field[Any], value: Any) -> Any:
 
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
-    "release": PasteConfig(source="scene", flatten=1.0, rotate="gaussian", min_increment=0.0),
+    "release": PasteConfig(
+        source="scene", level_at="target", flatten=1.0, rotate="gaussian", min_increment=0.0
+    ),
     "paper": PasteConfig(
         level="library",
+        level_at="target",
         flatten=1.0,
         rotate="target",
         resize="shrink",

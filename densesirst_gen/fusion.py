@@ -15,6 +15,7 @@ from densesirst_gen.config import PasteConfig
 
 LEVEL_STEPS = 2**8
 WEIGHT_STEPS = 2**16
+FAINTEST = 1e-3  # of a softened shape that is still brought to its level
 
 
 def stamps(
@@ -23,7 +24,8 @@ def stamps(
     """Stamps of a set of pastes: what each adds to the image, and which pixels are target.
 
     ``stamp = T * lambda * G`` (Eq. 1), with T the shape turned by theta about its centre, its edge
-    repeated (Eq. 3), times its level, cut to 0..255; G the Gaussian of `gaussian`. A pixel is
+    repeated (Eq. 3), times its level, cut to 0..255; with ``level_at="stamp"`` T is scaled so that
+    the largest ``T * G`` is the level, not the largest T. G the Gaussian of `gaussian`. A pixel is
     target where ``lambda * G`` exceeds the threshold; with ``fusion="copy"`` G is the target's
     own mask.
 
@@ -37,7 +39,7 @@ def stamps(
     grid : array, (P,), float64
         0, 1, ..., P - 1 (on the device of the rest).
     config : PasteConfig
-        fusion, rotate, normalise and mask_threshold are read.
+        fusion, rotate, normalise, level_at and mask_threshold are read.
     xp : module
         numpy or torch.
 
@@ -59,8 +61,10 @@ def stamps(
         weight = gaussian(pastes, down, right, inside, turn, config.normalise, xp)
     else:
         weight = xp.floor(_turned(masks, pastes, down, right, target_turn, xp) + 0.5)
+    if config.level_at == "stamp":
+        shape = shape / _extreme(shape * weight, inside, 0.0, "amax", xp).clip(FAINTEST)
     weight = xp.floor(weight * _of(pastes, "gain") * inside * WEIGHT_STEPS + 0.5)
-    target = xp.clip(shape * _of(pastes, "level"), 0, 255)
+    target = (shape * _of(pastes, "level")).clip(0, 255)
     target = xp.floor(target * LEVEL_STEPS + 0.5)
     rise = target * weight / (LEVEL_STEPS * WEIGHT_STEPS)
     return rise, weight > config.mask_threshold * WEIGHT_STEPS
@@ -90,8 +94,8 @@ def gaussian(
         0..1.
     """
     cosine, sine = turn
-    y = down / xp.clip((_of(pastes, "height") - 1) / 2, 0.5, None) - _of(pastes, "offset_y")
-    x = right / xp.clip((_of(pastes, "width") - 1) / 2, 0.5, None) - _of(pastes, "offset_x")
+    y = down / ((_of(pastes, "height") - 1) / 2).clip(0.5) - _of(pastes, "offset_y")
+    x = right / ((_of(pastes, "width") - 1) / 2).clip(0.5) - _of(pastes, "offset_x")
     u = (x * cosine + y * sine) / _of(pastes, "sigma_x")
     v = (y * cosine - x * sine) / _of(pastes, "sigma_y")
     value = xp.exp((u * u + v * v) * -0.5)
@@ -99,7 +103,7 @@ def gaussian(
         return value
     low = _extreme(value, inside, 1.0, "amin", xp)
     high = _extreme(value, inside, 0.0, "amax", xp)
-    return xp.where(high > low, (value - low) / xp.clip(high - low, 1e-300, None), 1.0)
+    return xp.where(high > low, (value - low) / (high - low).clip(1e-300), 1.0)
 
 
 def _of(pastes: Any, name: str) -> Any:
@@ -118,19 +122,16 @@ def _turn(pastes: Any, turns: bool, xp: Any) -> tuple[Any, Any]:
 def _turned(table: Any, pastes: Any, down: Any, right: Any, turn: Any, xp: Any) -> Any:
     """Patches turned about their centres: bilinear samples, the edge repeated (Eq. 3)."""
     cosine, sine = turn
-    bottom, edge = _of(pastes, "height") - 1, _of(pastes, "width") - 1
-    row = _within(down * cosine - right * sine + bottom / 2, bottom, xp)
-    col = _within(right * cosine + down * sine + edge / 2, edge, xp)
+    last_row, last_col = _of(pastes, "height") - 1, _of(pastes, "width") - 1
+    row = xp.minimum((down * cosine - right * sine + last_row / 2).clip(0), last_row * 1.0)
+    col = xp.minimum((right * cosine + down * sine + last_col / 2).clip(0), last_col * 1.0)
     top, left = xp.floor(row), xp.floor(col)
     below, beside = row - top, col - left
-    donor = _of(pastes, "donor")
-    r, c = xp.asarray(top, dtype=xp.int64), xp.asarray(left, dtype=xp.int64)
-    r2 = xp.asarray(xp.where(top < bottom, top + 1, top), dtype=xp.int64)
-    c2 = xp.asarray(xp.where(left < edge, left + 1, left), dtype=xp.int64)
-    upper = table[donor, r, c] * (1 - beside) + table[donor, r, c2] * beside
-    lower = table[donor, r2, c] * (1 - beside) + table[donor, r2, c2] * beside
+    side = table.shape[-1]
+    values = table.reshape(-1)
+    here = xp.asarray(top * side + left, dtype=xp.int64) + _of(pastes, "donor") * side * side
+    next_row, next_col = (top < last_row) * side, (left < last_col) * 1
+    upper = values[here] * (1 - beside) + values[here + next_col] * beside
+    here = here + next_row
+    lower = values[here] * (1 - beside) + values[here + next_col] * beside
     return upper * (1 - below) + lower * below
-
-
-def _within(position: Any, last: Any, xp: Any) -> Any:
-    return xp.minimum(xp.clip(position, 0, None), last + xp.zeros_like(position))

@@ -119,7 +119,7 @@ class TargetLibrary:
             If the file is not a library; the message names it.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
                 if str(data["format"]) != FORMAT:
                     raise LibraryError(f"{path}: format is {data['format']}, expected {FORMAT}")
                 pairs = (entry.rsplit("=", 1) for entry in data["left_out"].tolist())
@@ -131,8 +131,8 @@ class TargetLibrary:
                     str(data["kind"]),
                     {reason: int(n) for reason, n in pairs},
                 )
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, LibraryError | FileNotFoundError):
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, LibraryError):
                 raise
             raise LibraryError(f"{path}: not a target library ({error})") from error
 

@@ -147,7 +147,8 @@ def place(
 
     A patch's box, widened by its gap, must not touch the mask of an earlier patch. With m of M
     corners free, "up to A random tries" would succeed with probability ``1 - (1 - m / M) ** A`` and
-    then be uniform on the m: two uniform numbers give exactly that, without the tries.
+    then be uniform on the m: two uniform numbers give exactly that, without the tries. The first,
+    u, says whether: ``m > M * (1 - (1 - u) ** (1 / A))``.
 
     Parameters
     ----------
@@ -171,24 +172,26 @@ def place(
         Corners in the region; -1 where nothing fits.
     """
     touches, legal, puts = tables
-    region = puts.shape[2]
-    tall, wide = touches[sizes[..., 0], gaps], touches[sizes[..., 1], gaps]
-    open_rows = legal[sizes[..., 0]] & (sizes[..., :1] > 0)
-    open_ = open_rows[..., :, None] & legal[sizes[..., 1]][..., None, :]
-    n_open = open_.sum(axis=(2, 3))
-    occupied = xp.zeros_like(touches[0, 0]) + xp.zeros_like(masks[:, 0, :1, :1])
+    n_corners = puts.shape[2] ** 2
+    masks, sizes, gaps, uniforms = (a.swapaxes(0, 1) for a in (masks, sizes, gaps, uniforms))
+    tall, wide = touches[sizes[..., 0], gaps], touches[sizes[..., 1], gaps].swapaxes(2, 3)
+    legal_rows = legal[sizes[..., 0]] & (sizes[..., :1] > 0)
+    legal_corners = legal_rows[..., :, None] & legal[sizes[..., 1]][..., None, :]
+    least = legal_corners.sum(axis=(2, 3)) * (1 - (1 - uniforms[..., 0]) ** (1 / attempts))
+    occupied = xp.zeros_like(tall[0])
     corners = []
-    for k in range(masks.shape[1]):
-        hit = tall[:, k] @ occupied @ wide[:, k].swapaxes(1, 2)
-        ends = (open_[:, k] & (hit < 0.5)).reshape(-1, region * region).cumsum(axis=1)
-        n_free = ends[:, -1]
-        odds = 1 - (1 - n_free / xp.clip(n_open[:, k], 1, None)) ** attempts
-        rank = xp.floor(uniforms[:, k, 1] * n_free)
-        corner = (ends <= rank[:, None]).sum(axis=1)
-        corner = xp.where(uniforms[:, k, 0] < odds, corner, region * region)
+    for k in range(len(masks)):
+        is_free = legal_corners[k] & (tall[k] @ occupied @ wide[k] < 0.5)
+        counts = is_free.reshape(-1, n_corners).cumsum(axis=1)
+        n_free = counts[:, -1]
+        rank = xp.where(n_free > least[k], n_free * uniforms[k, :, 1], n_corners)
+        corner = (counts <= rank[:, None]).sum(axis=1)
         corners.append(corner)
-        row, col = corner // region, corner % region
-        occupied = occupied + puts[row].swapaxes(1, 2) @ masks[:, k] @ puts[col]
+        down, right = puts[corner // puts.shape[2]], puts[corner % puts.shape[2]]
+        occupied = occupied + down.swapaxes(1, 2) @ masks[k] @ right
     flat = xp.stack(corners, axis=1)
-    fits = flat < region * region
-    return xp.where(fits, flat // region, -1), xp.where(fits, flat % region, -1)
+    fits = flat < n_corners
+    return (
+        xp.where(fits, flat // puts.shape[2], -1),
+        xp.where(fits, flat % puts.shape[2], -1),
+    )

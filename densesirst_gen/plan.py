@@ -87,6 +87,9 @@ class PastePlan:
         ``fragmented`` (its mask would fall apart).
     skip_reason : str
         Why nothing at all was pasted: ``no_sky``, ``no_window``, ``nothing_visible``; else empty.
+    stamps : tuple of ndarray, optional
+        What `plan_stamps` gives for the rows, kept by `make_plan` so that rendering need not
+        compute it again; not written, and not taken over by `dataclasses.replace`.
     """
 
     scene: str
@@ -96,6 +99,7 @@ class PastePlan:
     requested: int
     dropped: dict[str, int] = field(default_factory=dict)
     skip_reason: str = ""
+    stamps: tuple[np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.pastes)
@@ -217,18 +221,15 @@ def make_plan(
     shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
     pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config)
     dropped["no_window"] = int(draws.per_window[len(windows) :].sum())
-    pastes, unseen = _look(scene, pastes, rise, masks, config)
-    dropped |= unseen
+    seen = _look(scene, pastes, rise, masks, config)
+    dropped["invisible"] = int((~seen).sum())
+    pastes, rise, masks = pastes[seen], rise[seen], masks[seen]
     pastes["label"] = scene.n_targets + 1 + np.arange(len(pastes))
-    return PastePlan(
-        scene.name,
-        config,
-        pastes,
-        windows,
-        requested,
-        {reason: n for reason, n in dropped.items() if n},
-        "" if len(pastes) else "nothing_visible",
-    )
+    dropped = {reason: n for reason, n in dropped.items() if n}
+    skip_reason = "" if len(pastes) else "nothing_visible"
+    plan = PastePlan(scene.name, config, pastes, windows, requested, dropped, skip_reason)
+    object.__setattr__(plan, "stamps", (rise, masks))
+    return plan
 
 
 def _check_library(library: TargetLibrary, config: PasteConfig) -> None:
@@ -355,17 +356,17 @@ def pixels_of(pastes: np.ndarray, patch_px: int, width: int) -> np.ndarray:
 
 def _look(
     scene: Scene, pastes: np.ndarray, rise: np.ndarray, masks: np.ndarray, config: PasteConfig
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Record what each paste changes, and leave out those that nobody would see."""
+) -> np.ndarray:
+    """Record what each paste changes; say which of them can be seen."""
     black, white = scene.levels
     index = np.minimum(pixels_of(pastes, config.patch_px, scene.shape[1]), scene.image.size - 1)
     under = scene.image.ravel()[index].astype(np.float64)
-    rise = to_values(rise, scene)
-    pastes["n_clipped"] = ((under + rise > white) & masks).sum(axis=(1, 2))
-    change = np.where(masks, np.minimum(under + rise, white) - under, 0)
+    risen = under + to_values(rise, scene)
+    pastes["n_clipped"] = ((risen > white) & masks).sum(axis=(1, 2))
+    change = (np.minimum(risen, white) - under) * masks
     pastes["increment"] = change.max(axis=(1, 2), initial=0)
-    seen = pastes["increment"] >= config.min_increment * (white - black) / 255
-    return pastes[seen], {"invisible": int((~seen).sum())}
+    seen: np.ndarray = pastes["increment"] >= config.min_increment * (white - black) / 255
+    return seen
 
 
 def to_values(rise: np.ndarray, scene: Scene) -> np.ndarray:

@@ -39,14 +39,20 @@ def render(scene: Scene, library: TargetLibrary, plan: PastePlan) -> Scene:
     pastes, config = plan.pastes, plan.config
     if len(pastes):
         _check_rows(scene, library, pastes)
-        shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
-        rise, masks = plan_stamps(pastes, shapes, config)
+        rise, masks = plan.stamps or stamps_of(plan, library)
         index = pixels_of(pastes, config.patch_px, scene.shape[1])
         label = np.broadcast_to(pastes["label"][:, None, None], masks.shape)
         labels.ravel()[index[masks]] = label[masks]
         touched = rise > 0
         _add(image.ravel(), index[touched], to_values(rise[touched], scene), scene.levels[1])
     return replace(scene, image=image, labels=labels, span=scene.levels)
+
+
+def stamps_of(plan: PastePlan, library: TargetLibrary) -> tuple[np.ndarray, np.ndarray]:
+    """What each row of a plan adds, and its mask; see `densesirst_gen.fusion.stamps`."""
+    config = plan.config
+    shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
+    return plan_stamps(plan.pastes, shapes, config)
 
 
 def _check_rows(scene: Scene, library: TargetLibrary, pastes: np.ndarray) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from densesirst_gen.annotate import label_mask
 from densesirst_gen.codec import CodecError
 from densesirst_gen.formats import SceneFile, read_dataset
-from densesirst_gen.library import LibraryError, TargetLibrary, shapes_at
+from densesirst_gen.library import LibraryError, TargetLibrary
 from densesirst_gen.output import MANIFEST, OutputError
-from densesirst_gen.plan import PastePlan, pixels_of, plan_stamps
+from densesirst_gen.plan import PastePlan, pixels_of
 from densesirst_gen.produce import pixel_digest
-from densesirst_gen.render import render
+from densesirst_gen.render import render, stamps_of
 from densesirst_gen.scene import Scene, SceneError
 
 
@@ -141,7 +141,6 @@ def undo(written: Scene, line: Mapping[str, Any], library: TargetLibrary) -> Sce
     index = np.minimum(pixels_of(plan.pastes, config.patch_px, written.shape[1]), image.size - 1)
     image.ravel()[index] = under
     if len(plan):
-        shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
-        mask.ravel()[index[plan_stamps(plan.pastes, shapes, config)[1]]] = False
+        mask.ravel()[index[stamps_of(plan, library)[1]]] = False
     labels, levels = label_mask(mask), tuple(line["levels"])
     return replace(written, image=image, labels=labels, span=levels)
