@@ -48,12 +48,7 @@ class PasteConfig:
     level: str = _choice(
         "release",
         ("release", "library"),
-        "how bright: levels drawn as in the released data, or the target's own contrast",
-    )
-    level_at: str = _choice(
-        "stamp",
-        ("target", "stamp"),
-        "what reaches the level: the target's own peak, or the peak that is left of it when softened",
+        "how bright: peaks drawn as in the released data, or each target's own contrast",
     )
     flatten: float = _option(
         0.15, "unit", "exponent on the target's shape: 1 keeps its profile, 0 makes it flat"
@@ -220,11 +215,10 @@ def _from_file(f: Field[Any], value: Any) -> Any:
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
     "release": PasteConfig(
-        source="scene", level_at="target", flatten=1.0, rotate="gaussian", min_increment=0.0
+        source="scene", flatten=1.0, rotate="gaussian", min_increment=0.0
     ),
     "paper": PasteConfig(
         level="library",
-        level_at="target",
         flatten=1.0,
         rotate="target",
         resize="shrink",

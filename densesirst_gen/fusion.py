@@ -24,8 +24,8 @@ def stamps(
     """Stamps of a set of pastes: what each adds to the image, and which pixels are target.
 
     ``stamp = T * lambda * G`` (Eq. 1), with T the shape turned by theta about its centre, its edge
-    repeated (Eq. 3), times its level, cut to 0..255; with ``level_at="stamp"`` T is scaled so that
-    the largest ``T * G`` is the level, not the largest T. G the Gaussian of `gaussian`. A pixel is
+    repeated (Eq. 3), times its level, cut to 0..255. Levels of the released data are those of
+    the peak of ``T * G``, so with ``level="release"`` T is scaled to reach that. G the Gaussian of `gaussian`. A pixel is
     target where ``lambda * G`` exceeds the threshold; with ``fusion="copy"`` G is the target's
     own mask.
 
@@ -39,7 +39,7 @@ def stamps(
     grid : array, (P,), float64
         0, 1, ..., P - 1 (on the device of the rest).
     config : PasteConfig
-        fusion, rotate, normalise, level_at and mask_threshold are read.
+        fusion, rotate, normalise, level and mask_threshold are read.
     xp : module
         numpy or torch.
 
@@ -61,7 +61,7 @@ def stamps(
         weight = gaussian(pastes, down, right, inside, turn, config.normalise, xp)
     else:
         weight = xp.floor(_turned(masks, pastes, down, right, target_turn, xp) + 0.5)
-    if config.level_at == "stamp":
+    if config.level == "release":
         shape = shape / _extreme(shape * weight, inside, 0.0, "amax", xp).clip(FAINTEST)
     weight = xp.floor(weight * _of(pastes, "gain") * inside * WEIGHT_STEPS + 0.5)
     target = (shape * _of(pastes, "level")).clip(0, 255)

@@ -31,7 +31,7 @@ _COLUMNS: list[tuple[str, type]] = [
     ("height", np.int64),  # of the patch, pixels
     ("width", np.int64),
     ("gap", np.int64),  # free pixels asked for around it
-    ("level", np.float64),  # gray level of the shape's 1
+    ("level", np.float64),  # gray level of its peak before the gain
     ("gain", np.float64),  # lambda, Eq. 1
     ("sigma_x", np.float64),  # Eq. 2, in half patches
     ("sigma_y", np.float64),
@@ -44,10 +44,10 @@ _COLUMNS: list[tuple[str, type]] = [
 PASTE = np.dtype(_COLUMNS)
 COLUMNS = tuple(name for name, _ in _COLUMNS)
 
-# Gray level of a pasted target in the released data: 1/5/10/25/50/75/90/95/99 % quantiles
-# (method, 1.4), with the ends of the scale.
+# Peak of a pasted target divided by its gain, gray levels, in the released data: quantiles, with
+# the ends of the scale (`scripts/reproduce.py levels` measures them).
 LEVEL_QUANTILES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
-LEVEL_VALUES = (0.0, 13.0, 38.0, 55.0, 78.0, 105.0, 138.0, 172.0, 198.0, 236.0, 255.0)
+LEVEL_VALUES = (0.0, 15.0, 38.0, 58.0, 79.0, 109.0, 141.0, 182.0, 213.0, 246.0, 255.0)
 
 # One column of uniform numbers for each thing drawn for a target.
 DRAWS = (

@@ -41,7 +41,7 @@ def table(pastes: np.ndarray, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 def test_one_stamp_by_hand() -> None:
     """Eq. 1 and 2 spelled out for a 5 x 5 patch, unturned and not normalised."""
-    config = replace(PasteConfig(), rotate="none", normalise=False)
+    config = replace(PasteConfig(), level="library", rotate="none", normalise=False)
     paste = rows(1, height=5, width=5, donor=0, level=200, gain=0.8, offset_x=0.1, offset_y=-0.1)
     shapes, masks = table(paste)
     rise, mask = stamps(shapes, masks, paste, GRID, config)
@@ -68,6 +68,13 @@ def test_stamps_stay_inside_their_patch_and_their_range(profile: str) -> None:
     assert (rise <= 255).all()
     assert not rise[outside].any()
     assert not mask[outside].any()
+
+
+def test_a_released_level_is_that_of_the_softened_peak() -> None:
+    """However the target's own peak meets the Gaussian's, the stamp's peak is level x gain."""
+    pastes = rows(500, height=7, width=7)
+    rise, _ = stamps(*table(pastes), pastes, GRID, PROFILES["bag-cp"])
+    assert rise.max(axis=(1, 2)) == pytest.approx(pastes["level"] * pastes["gain"], abs=0.05)
 
 
 def test_turning_by_a_quarter_turns_the_patch() -> None:

@@ -1,0 +1,184 @@
+"""``densesirst-gen build``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from densesirst_gen.cli.options import (
+    DIALECTS,
+    EXIT_CODES,
+    LAYOUTS,
+    SET_ASIDE,
+    common,
+    open_dataset,
+    path_in,
+    path_out,
+    printable,
+    progress_bar,
+    select,
+)
+from densesirst_gen.config import PROFILES, ConfigError, PasteConfig
+
+if TYPE_CHECKING:
+    from densesirst_gen.library import TargetLibrary
+    from densesirst_gen.summary import Summary
+
+
+def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for every field of the config, unset unless given."""
+    for f in reversed(fields(PasteConfig)):
+        command = click.option(*_option_names(f.name, f.default), **_option_type(f))(command)
+    return command
+
+
+def _option_names(name: str, default: Any) -> tuple[str, ...]:
+    flag = name.replace("_", "-")
+    return (f"--{flag}/--no-{flag}", name) if isinstance(default, bool) else (f"--{flag}", name)
+
+
+def _option_type(f: Any) -> dict[str, Any]:
+    common = {"default": None, "help": f.metadata["help"]}
+    if f.metadata["rule"] == "choice":
+        return {**common, "type": click.Choice(f.metadata["choices"])}
+    if isinstance(f.default, bool):
+        return common
+    if isinstance(f.default, tuple):
+        return {**common, "type": type(f.default[0]), "nargs": 2, "metavar": "LOW HIGH"}
+    return {**common, "type": type(f.default)}
+
+
+def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -> PasteConfig:
+    """Flags over the file over the profile."""
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8-sig")) if file else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{file}: not TOML ({error})", param_hint="--config") from error
+    chosen = profile or values.pop("profile", "bag-cp")
+    values.pop("profile", None)
+    if chosen not in PROFILES:
+        raise click.BadParameter(f"profile must be one of {', '.join(PROFILES)}, got {chosen!r}")
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return PasteConfig.from_dict(values, PROFILES[chosen])
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--backgrounds", "-b", required=True, metavar="DIR", help="dataset, or demo[:SEED]")
+@click.option("--out", "-o", type=path_out, help="folder to write  [default: dense-NAME]")
+@click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
+@click.option("--library", type=path_in, help="targets to paste  [default: the backgrounds' own]")
+@click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
+@click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the backgrounds  [recognised]")
+@click.option("--split", type=path_in, help="file of the scenes to use")
+@click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
+@click.option("--copies", type=click.IntRange(1), default=1, help="scenes made of each background")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
+)
+@click.option(
+    "--voc-dialect",
+    type=click.Choice(DIALECTS),
+    default="sirst",
+    show_default=True,
+    help="of the box files: what mmdet and BAFE-Net read, as published, or 1-based inclusive",
+)
+@click.option("--resume", is_flag=True, help="go on with an interrupted build")
+@click.option("--overwrite", is_flag=True, help="replace an earlier build, nothing else")
+@click.option("--dry-run", is_flag=True, help="plan everything, write nothing")
+@click.option("--strict", is_flag=True, help=f"exit code {SET_ASIDE} if a scene was set aside")
+@click.option("--print-config", is_flag=True, help="print the settings as TOML and stop")
+@common
+@_config_options
+def build(
+    backgrounds: str,
+    out: Path | None,
+    sky: Path | None,
+    library: Path | None,
+    profile: str | None,
+    config: Path | None,
+    layout: str | None,
+    split: Path | None,
+    limit: int | None,
+    copies: int,
+    seed: int,
+    jobs: int,
+    voc_dialect: str,
+    resume: bool,
+    overwrite: bool,
+    dry_run: bool,
+    strict: bool,
+    print_config: bool,
+    quiet: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Make a dataset: paste clusters of targets into the sky of backgrounds.
+
+    \b
+    densesirst-gen build --backgrounds demo
+    densesirst-gen build --backgrounds sirstv2/ --sky SkySeg/BinaryMask --out dense --jobs 4
+    """
+    chosen = _resolve(profile, config, settings)
+    if print_config:
+        from densesirst_gen.card import toml_text
+
+        click.echo(toml_text(chosen))
+        return
+    from densesirst_gen.build import build_dataset
+    from densesirst_gen.produce import Recipe
+
+    dataset = open_dataset(backgrounds, layout, sky)
+    folder = out or Path(f"dense-{dataset.root.resolve().name}")
+    _check_apart(folder, dataset.root)
+    with progress_bar(quiet) as progress:
+        summary = build_dataset(
+            dataset,
+            folder,
+            Recipe(chosen, seed, copies, voc_dialect),
+            library=_load_library(library),
+            names=select(dataset, split, limit),
+            jobs=jobs,
+            resume=resume,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    if strict and summary.set_aside:
+        sys.exit(SET_ASIDE)
+
+
+def _check_apart(out: Path, backgrounds: Path) -> None:
+    inner, outer = out.resolve(), backgrounds.resolve()
+    if inner == outer or outer in inner.parents or inner in outer.parents:
+        raise click.UsageError(f"--out {out} and --backgrounds {backgrounds} lie in each other")
+
+
+def _load_library(path: Path | None) -> TargetLibrary | None:
+    if path is None:
+        return None
+    from densesirst_gen.library import TargetLibrary
+
+    return TargetLibrary.load(path)
+
+
+def _tell(summary: Summary, folder: Path, *, dry_run: bool, quiet: bool, as_json: bool) -> None:
+    for name, reason in summary.set_aside.items():
+        click.echo(printable(f"set aside {name}: {reason}"), err=True)
+    if as_json:
+        values = {"schema": "densesirst-gen/build@1", "out": str(folder), "dry_run": dry_run}
+        click.echo(json.dumps({**values, **asdict(summary)}))
+    elif not quiet:
+        click.echo(f"{'would write ' if dry_run else ''}{folder}: {summary.line()}")

@@ -1,0 +1,108 @@
+"""``densesirst-gen library extract`` and ``show``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from densesirst_gen.cli.options import (
+    LAYOUTS,
+    common,
+    open_dataset,
+    path_in,
+    path_out,
+    select,
+)
+
+if TYPE_CHECKING:
+    from densesirst_gen.library import TargetLibrary
+
+
+@click.group()
+def library() -> None:
+    """Make and look at libraries of targets."""
+
+
+@library.command("extract")
+@click.argument("backgrounds", metavar="DIR")
+@click.option("--out", "-o", type=path_out, required=True, help="file to write, .npz")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
+@click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
+@click.option("--min-area", type=click.IntRange(1), help="mask pixels")
+@click.option("--max-side", type=click.IntRange(1), help="longer side of the box, pixels")
+@click.option("--min-contrast", type=float, help="peak above the local background, gray levels")
+@click.option("--seed", type=click.IntRange(0), default=0, help="of random regions")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
+@click.option("--overwrite", is_flag=True, help="replace the file")
+@common
+def library_extract(
+    backgrounds: str,
+    out: Path,
+    layout: str | None,
+    split: Path | None,
+    kind: str,
+    seed: int,
+    jobs: int,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """Cut the targets out of a dataset, their local background removed."""
+    from densesirst_gen.donors import make_library
+    from densesirst_gen.library import DEFAULT_FILTER
+    from densesirst_gen.output import RefusedError, atomic_file
+    from densesirst_gen.parallel import workers
+
+    if out.exists() and not overwrite:
+        raise RefusedError(f"{out} exists: --overwrite replaces it")
+    dataset = open_dataset(backgrounds, layout, None)
+    names = select(dataset, split, None) if split else None
+    keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
+    with workers(jobs) as run:
+        made = make_library(dataset, kind, names=names, seed=seed, keep=keep, run=run)
+    with atomic_file(out) as file:
+        made.write(file)
+    _tell_library(made, out, quiet=quiet, as_json=as_json)
+
+
+@library.command("show")
+@click.argument("file", type=path_in)
+@click.option("--out", "-o", type=path_out, help="contact sheet, PNG  [default: FILE.png]")
+@common
+def library_show(file: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
+    """Say what is in a library, and draw its contact sheet."""
+    from densesirst_gen.library import TargetLibrary
+    from densesirst_gen.output import write_atomically
+    from densesirst_gen.preview import contact_sheet, png
+
+    shown = TargetLibrary.load(file)
+    sheet = out or file.with_suffix(".png")
+    write_atomically(sheet, png(contact_sheet(shown)))
+    _tell_library(shown, sheet, quiet=quiet, as_json=as_json)
+
+
+def _tell_library(shown: TargetLibrary, path: Path, *, quiet: bool, as_json: bool) -> None:
+    sizes = shown.sizes.max(axis=1, initial=0) if len(shown) else [0]
+    values = {
+        "schema": "densesirst-gen/library@1",
+        "file": str(path),
+        "kind": shown.kind,
+        "n": len(shown),
+        "n_scenes": len({source.split("#")[0].split("@")[0] for source in shown.sources.tolist()}),
+        "largest_side_px": int(max(sizes)),
+        "left_out": shown.left_out,
+        "sha256": shown.digest,
+    }
+    if as_json:
+        click.echo(json.dumps(values))
+    elif not quiet:
+        left_out = ", ".join(f"{n} by {reason}" for reason, n in shown.left_out.items())
+        click.echo(
+            f"{path}: {values['n']} {shown.kind} of {values['n_scenes']} scenes, at most "
+            f"{values['largest_side_px']} px; left out: {left_out or 'none'}"
+        )

@@ -1,0 +1,84 @@
+"""What the commands share: exit codes, options, opening a dataset, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from densesirst_gen.formats import Dataset
+
+LAYOUTS = ("sirst", "devkit", "folders", "plain", "coco")
+DIALECTS = ("sirst", "densesirst", "devkit")
+FAILED, USAGE, SET_ASIDE, PROBLEMS, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
+EXIT_CODES = """\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but scenes were set aside (--strict),
+4 problems found, 5 refused (the output folder is in use or holds something else),
+130 interrupted, 143 terminated."""
+
+path_in = click.Path(path_type=Path, exists=True)
+path_out = click.Path(path_type=Path)
+
+
+def printable(text: str) -> str:
+    """Without control characters, which a file name could smuggle into a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def open_dataset(backgrounds: str, layout: str | None, sky: Path | None) -> Dataset:
+    name, _, seed = backgrounds.partition(":")
+    if name == "demo" and not Path(backgrounds).exists():
+        from densesirst_gen.demo import demo_dataset
+
+        if seed and not seed.isdecimal():
+            raise click.BadParameter(f"demo:SEED needs a whole number, got {seed!r}")
+        return demo_dataset(int(seed or 0))
+    from densesirst_gen.formats import read_dataset
+
+    root = Path(backgrounds).expanduser()
+    if not root.is_dir():
+        raise click.BadParameter(f"{backgrounds} is not a folder", param_hint="--backgrounds")
+    return read_dataset(root, layout=layout, sky_dir=sky)
+
+
+def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
+    from densesirst_gen.formats import read_split
+
+    names = [scene.name for scene in dataset.scenes]
+    if split:
+        names = sorted(read_split(split, names))
+    return names[:limit]
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[Iterable[Any], int], Iterable[Any]]]:
+    from tqdm import tqdm
+
+    hidden = quiet or not sys.stderr.isatty() or bool(os.environ.get("CI"))
+    with tqdm(unit="scene", file=sys.stderr, disable=hidden, leave=False) as bar:
+
+        def watched(results: Iterable[Any], total: int) -> Iterator[Any]:
+            bar.reset(total)
+            for result in results:
+                yield result
+                bar.update()
+
+        yield watched
+
+
+common_options = (
+    click.option("--quiet", "-q", is_flag=True, help="no progress bar, no summary line"),
+    click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
+)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(common_options):
+        command = option(command)
+    return command
