@@ -20,7 +20,7 @@ from densesirst_gen.donors import make_library
 from densesirst_gen.formats import Dataset, SceneFile, read_dataset
 from densesirst_gen.formats.coco import coco_text
 from densesirst_gen.formats.devkit import split_files
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.library import LibraryError, TargetLibrary
 from densesirst_gen.output import (
     CHECKSUMS,
     PARTS,
@@ -93,9 +93,10 @@ def build_dataset(
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
     with ExitStack() as stack:
         run = stack.enter_context(workers(jobs))
+        provide = partial(_provide_library, library, dataset, recipe, run)
         if dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            path = _provide_library(library, dataset, recipe, scratch / "library.npz", run)
+            path = provide(scratch / "library.npz")
             task = partial(produce, recipe=recipe, library=path, out=None)
             return summarise(progress(run(task, _tasks(sources, recipe)), len(sources)))
         stack.enter_context(locked(out))
@@ -103,7 +104,11 @@ def build_dataset(
         folder.open(resume=resume, overwrite=overwrite)
         if folder.is_complete:
             return Summary(**folder.manifest()["summary"])
-        path = _provide_library(library, dataset, recipe, out / "library.npz", run)
+        try:
+            path = provide(out / "library.npz")
+        except LibraryError:
+            folder.abandon()
+            raise
         _produce_all(folder, sources, recipe, path, run, progress)
         summary = summarise(folder.entries())
         _finish(folder, dataset, recipe, summary)
@@ -128,8 +133,8 @@ def _provide_library(
     library: TargetLibrary | None,
     dataset: Dataset,
     recipe: Recipe,
-    path: Path,
     run: Mapper[Any, Any],
+    path: Path,
 ) -> Path:
     """The library's file, which the workers read; made only once for a build."""
     if not path.exists():
@@ -162,13 +167,10 @@ def _produce_all(
 def _check_inputs(folder: BuildFolder, sources: Iterable[SceneFile]) -> None:
     files = {source.name: source for source in sources}
     for entry in folder.entries():
-        changed = [
-            path
-            for path in files[entry["source"]].files()
-            if entry["inputs"].get(path.name) != (file_digest(path) if path.is_file() else None)
-        ]
-        if changed:
-            raise RefusedError(f"{changed[0]} has changed since the build was begun: build anew")
+        paths = files[entry["source"]].files()
+        for path, digest in zip(paths, entry.get("inputs", ()), strict=False):
+            if not path.is_file() or file_digest(path) != digest:
+                raise RefusedError(f"{path} has changed since the build was begun: build anew")
 
 
 def _finish(folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: Summary) -> None:
@@ -212,7 +214,9 @@ def _splits(dataset: Dataset, recipe: Recipe, made: set[str]) -> dict[str, tuple
 def _to_show(folder: BuildFolder) -> list[Scene]:
     """A few scenes with many pastes, spread over the dataset."""
     pasted = [e["name"] for e in folder.sorted_entries() if e.get("counts", {}).get("pasted")]
-    chosen = pasted[:: -(-len(pasted) // N_SHOWN)] if pasted else []
+    if not pasted:
+        return []
+    chosen = pasted[:: -(-len(pasted) // N_SHOWN)]
     scenes = {scene.name: scene for scene in read_dataset(folder.root, layout="devkit").scenes}
     return [scenes[name].load() for name in chosen]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from densesirst_gen.config import PasteConfig
 from densesirst_gen.formats import Dataset
 from densesirst_gen.produce import Recipe
@@ -9,61 +11,6 @@ from densesirst_gen.summary import Summary
 from densesirst_gen.version import __version__
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-
-TEMPLATE = """\
----
-license: unknown
-task_categories: [object-detection, image-segmentation]
-size_categories: [{size}]
-tags: [synthetic, infrared, small-target-detection, dense-clusters]
----
-# {name}
-
-Infrared scenes with clusters of small targets, made by densesirst_gen {version} from the backgrounds
-of `{source}` by background-aware copy-paste (BAG-CP, from the paper *Background Semantics Matter:
-Cross-Task Feature Exchange Network for Clustered Infrared Small Target Detection*).
-
-{picture}| | |
-| --- | --- |
-| scenes | {n_scenes:,} |
-| targets | {n_targets:,} ({n_original:,} of the backgrounds, {n_pasted:,} pasted) |
-| regions pasted into | {n_regions:,} |
-| scenes left as they were | {unpasted} |
-| sky masks | {sky} |
-| backgrounds set aside | {n_set_aside} |
-
-## What is where
-| path | what it is |
-| --- | --- |
-| `PNGImages/` | images, at the bit depth of their backgrounds (`.tif` for float32) |
-| `SIRST/BinaryMask/`, `SIRST/PaletteMask/` | target masks: 255, or index 1; one target is one 8-connected piece |
-| `SIRST/BBox/` | boxes, XML, dialect `{dialect}` |
-| `SIRST/Point_label/` | one point `x y` for each target |
-| `SkySeg/` | sky masks: 255, or index 1 |
-| `Splits/` | names of each split; copies of a background stay in its split |
-| `annotations.json` | COCO: run-length masks, exact areas, boxes, points, cluster and donor of each paste |
-| `plans.jsonl` | one line a scene: every paste with its donor, position, size, angle, gain, Gaussian, increment |
-| `library.npz` | the targets that were pasted, and which scene each comes from |
-| `manifest.json`, `files.sha256` | how it was made, and a checksum of every file |
-
-## Check it, undo it, make it again
-```
-sha256sum --quiet -c files.sha256
-densesirst-gen replay .
-densesirst-gen build --backgrounds {source} --config recipe.toml --seed {seed}
-```
-`replay` takes every paste out again, compares the background with its checksum, and pastes it anew.
-The settings, as `recipe.toml`:
-```toml
-{toml}
-```
-
-## Limits
-The clusters are synthetic: {source_words}. Statistics that hold for real flocks or swarms (motion,
-shape, number) are not in it. A sky mask that was estimated may be wrong, and then targets lie on
-ground or sea. The licence of the backgrounds holds for these images too; it is not known to this
-program: look it up before you pass the data on.
-"""
 
 
 def dataset_card(dataset: Dataset, recipe: Recipe, summary: Summary, *, picture: bool) -> str:
@@ -79,7 +26,8 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: Summary, *, picture:
         Whether ``preview.png`` lies beside it.
     """
     source = dataset.root.name or str(dataset.root)
-    return TEMPLATE.format(
+    template = files("densesirst_gen") / "templates" / "card.md"
+    return template.read_text(encoding="utf-8").format(
         name=f"Dense clusters on {source}",
         size=next((text for limit, text in SIZES if summary.n_scenes < limit), "n>1M"),
         version=__version__,

@@ -24,10 +24,10 @@ def stamps(
     """Stamps of a set of pastes: what each adds to the image, and which pixels are target.
 
     ``stamp = T * lambda * G`` (Eq. 1), with T the shape turned by theta about its centre, its edge
-    repeated (Eq. 3), times its level, cut to 0..255. Levels of the released data are those of
-    the peak of ``T * G``, so with ``level="release"`` T is scaled to reach that. G the Gaussian of `gaussian`. A pixel is
-    target where ``lambda * G`` exceeds the threshold; with ``fusion="copy"`` G is the target's
-    own mask.
+    repeated (Eq. 3), times its level, cut to 0..255; G is the Gaussian of `gaussian`, or with
+    ``fusion="copy"`` the target's own mask. Levels of the released data are those of the peak of
+    ``T * G``, so with ``level="release"`` T is scaled to reach that. A pixel is target where
+    ``lambda * G`` exceeds the threshold.
 
     Parameters
     ----------

@@ -218,6 +218,11 @@ class BuildFolder:
                 journal.seek(offset)
                 yield json.loads(journal.readline())
 
+    def abandon(self) -> None:
+        """Take the traces of a build away that has not made anything yet."""
+        if not self.journal.exists():
+            shutil.rmtree(self.state, ignore_errors=True)
+
     def close(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, then take the traces of the build away."""
         text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
@@ -261,9 +266,12 @@ def clear_build(root: Path) -> None:
     names = {name for entry in folder.entries() for name in entry.get("files", ())}
     if (root / CHECKSUMS).exists():
         names |= {line[66:] for line in (root / CHECKSUMS).read_text("utf-8").splitlines()}
-    for name in [MANIFEST, *sorted(names), *AGGREGATES]:
-        with suppress(FileNotFoundError):
-            (root / name).unlink()
+    paths = [root / name for name in (MANIFEST, *sorted(names), *AGGREGATES)]
+    for path in paths:
+        if not path.parent.resolve().is_relative_to(root.resolve()):
+            raise RefusedError(f"{path} leads out of {root}: nothing is deleted")
+    for path in paths:
+        path.unlink(missing_ok=True)
     shutil.rmtree(folder.state, ignore_errors=True)
     for path in sorted(root.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):

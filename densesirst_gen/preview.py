@@ -20,19 +20,19 @@ SKY_TINT = np.array([100, 143, 255])
 PAPER = (255, 255, 255)
 
 
-def display(scene: Scene) -> np.ndarray:
+def display(image: np.ndarray) -> np.ndarray:
     """Gray values for the eye: 0.5 and 99.9 % quantiles to black and white.
 
     Parameters
     ----------
-    scene : Scene
+    image : ndarray, (H, W)
 
     Returns
     -------
     ndarray, (H, W), uint8
     """
-    low, high = np.percentile(scene.image, (0.5, 99.9))
-    scaled = (scene.image - low) * (255 / max(high - low, 1e-6))
+    low, high = np.percentile(image, (0.5, 99.9))
+    scaled = (image - low) * (255 / max(high - low, 1e-6))
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
@@ -45,7 +45,7 @@ def scene_panel(scene: Scene, *, marks: bool = True) -> Image.Image:
     marks : bool
         False shows the bare image.
     """
-    shades = np.repeat(display(scene)[..., None], 3, axis=2)
+    shades = np.repeat(display(scene.image)[..., None], 3, axis=2)
     if marks and scene.sky is not None:
         edge = scene.sky & ~_eroded(scene.sky)
         shades[edge] = SKY_TINT
@@ -76,7 +76,7 @@ def zoom_panel(scene: Scene, centre: tuple[int, int], *, marks: bool = True) -> 
     )
     window = np.s_[row : row + ZOOM_PX, col : col + ZOOM_PX]
     scale = PANEL // ZOOM_PX
-    shades = display(scene)[window]
+    shades = display(scene.image[window])
     size = (shades.shape[1] * scale, shades.shape[0] * scale)
     picture = Image.fromarray(shades).resize(size, Image.Resampling.NEAREST).convert("RGB")
     if marks:

@@ -101,9 +101,9 @@ def produce(
     """
     source, copy = task
     name = copy_name(source.name, copy)
-    inputs = {path.name: file_digest(path) for path in source.files() if path.is_file()}
-    entry: dict[str, Any] = {"name": name, "source": source.name, "copy": copy, "inputs": inputs}
+    entry: dict[str, Any] = {"name": name, "source": source.name, "copy": copy}
     try:
+        entry["inputs"] = [file_digest(path) for path in source.files()]
         background, notes = source.load_with_notes()
         background, sky_origin = with_sky(background)
     except (CodecError, SceneError, OSError) as error:

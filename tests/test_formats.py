@@ -762,15 +762,6 @@ def test_coco_places(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the released data
 
 
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    beside = Path(__file__).resolve().parents[2] / "shared/data"
-    folder = Path(os.environ.get("DENSESIRST_DATA", beside))
-    if not (folder / "sirstv2").is_dir():
-        pytest.skip("no SIRST v2 and DenseSIRST data: set DENSESIRST_DATA")
-    return folder
-
-
 def test_sirst_v2_as_released(real_data: Path) -> None:
     dataset = read_dataset(real_data / "sirstv2")
     assert (dataset.layout, len(dataset.scenes), dataset.notes()) == ("sirst", 768, [])

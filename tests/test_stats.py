@@ -5,10 +5,10 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from real_data import data_folder
 
 from densesirst_gen.fidelity import compare, score
 from densesirst_gen.formats import SceneFile, read_dataset
@@ -172,11 +172,10 @@ def measure_file(file: SceneFile) -> SceneStats:
 
 
 @pytest.fixture(scope="module")
-def released_parts() -> list[SceneStats]:
+def released_parts(real_data: Path) -> list[SceneStats]:
     """The released trainval part, rebuilt, measured, and thrown away."""
-    data = data_folder()
     with tempfile.TemporaryDirectory() as folder, workers(2) as mapped:
-        subprocess.run([sys.executable, data / "make_densesirst.py", folder], check=True)
+        subprocess.run([sys.executable, real_data / "make_densesirst.py", folder], check=True)
         parts = list(mapped(measure_file, read_dataset(folder).scenes))
     return sorted(parts, key=lambda part: part.name)
 

@@ -140,6 +140,8 @@ def build(
     from densesirst_gen.produce import Recipe
 
     dataset = open_dataset(backgrounds, layout, sky)
+    for note in () if quiet else dataset.notes():
+        click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root)
     with progress_bar(quiet) as progress:

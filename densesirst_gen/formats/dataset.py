@@ -104,6 +104,8 @@ class Dataset:
         Sorted by name.
     splits : dict of str to tuple of str
         Scene names, in the order of the split file.
+    absent : tuple of str
+        Names in the split files that have no scene.
     annotations : Path, optional
         The one file with the annotations of all scenes, where the layout has one.
     """
@@ -112,11 +114,16 @@ class Dataset:
     layout: str
     scenes: tuple[SceneFile, ...]
     splits: Splits = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
     annotations: Path | None = None
 
     def notes(self) -> list[str]:
-        """What a careful reader should know: scenes without a mask or sky where others have one."""
-        return [*self._gaps("mask", "read as without targets"), *self._gaps("sky", "not annotated")]
+        """What a careful reader should know: where files are missing that others have."""
+        notes = [*self._gaps("mask", "read as without targets"), *self._gaps("sky", "not annotated")]
+        if self.absent:
+            found = examples(self.absent)
+            notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
+        return notes
 
     def _gaps(self, kind: str, meaning: str) -> list[str]:
         missing = [scene.name for scene in self.scenes if getattr(scene, kind) is None]
@@ -154,7 +161,13 @@ def make_dataset(
             f"{root}: none of {len(masks)} masks ({examples(map(str, masks.values()))}) "
             f"is named like an image ({examples(images)})"
         )
-    return Dataset(root, layout, tuple(scenes), splits or {})
+    present = {
+        split: tuple(name for name in members if name in images)
+        for split, members in (splits or {}).items()
+    }
+    listed = {name for members in (splits or {}).values() for name in members}
+    absent = tuple(sorted(listed - images.keys()))
+    return Dataset(root, layout, tuple(scenes), present, absent)
 
 
 def check_names(names: Mapping[str, object]) -> None:

@@ -11,7 +11,9 @@ from densesirst_gen.formats.dataset import Splits
 from densesirst_gen.formats.paths import DatasetError, confined, examples
 
 
-def read_split(path: str | PathLike[str], names: Collection[str]) -> tuple[str, ...]:
+def read_split(
+    path: str | PathLike[str], names: Collection[str], *, strict: bool = True
+) -> tuple[str, ...]:
     """Scene names of a split file, in its order.
 
     Byte order mark, CRLF, blank lines, spaces around a name, image suffixes and repetitions do not
@@ -23,6 +25,8 @@ def read_split(path: str | PathLike[str], names: Collection[str]) -> tuple[str, 
         UTF-8 text.
     names : collection of str
         The scenes of the dataset.
+    strict : bool
+        Whether a name that is not one of `names` is an error; otherwise it is kept.
 
     Returns
     -------
@@ -45,15 +49,18 @@ def read_split(path: str | PathLike[str], names: Collection[str]) -> tuple[str, 
     outside = [name for name in unknown if _leads_out(name)]
     if outside:
         raise DatasetError(f"{path}: paths out of the dataset: {examples(outside)}")
-    if unknown:
+    if unknown and strict:
         raise DatasetError(f"{path}: {len(unknown)} unknown scenes: {examples(unknown)}")
     return tuple(dict.fromkeys(found))
 
 
 def read_splits(root: Path, files: Iterable[Path], names: Collection[str]) -> Splits:
-    """The splits of some files in `root`, keyed by file stem; hidden files are passed over."""
+    """The splits of some files in `root`, keyed by file stem; hidden files are passed over.
+
+    A part of a dataset may keep the split files of the whole: names without a scene stay in.
+    """
     visible = [path for path in sorted(files) if not path.name.startswith(".")]
-    return {path.stem: read_split(confined(root, path), names) for path in visible}
+    return {path.stem: read_split(confined(root, path), names, strict=False) for path in visible}
 
 
 def _scene_name(line: str, known: set[str]) -> str:

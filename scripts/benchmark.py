@@ -1,0 +1,192 @@
+"""How fast, against a baseline measured in the same run. Medians and ranges; nothing is asserted.
+
+python scripts/benchmark.py build [--backgrounds DIR] [--sky DIR] [--rounds 3]
+python scripts/benchmark.py render [--rounds 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from densesirst_gen import codec
+from densesirst_gen.annotate import label_mask
+from densesirst_gen.config import PasteConfig
+from densesirst_gen.formats import Dataset, read_dataset
+from densesirst_gen.formats.devkit import PALETTES
+from densesirst_gen.library import build_library, shapes_at
+from densesirst_gen.placement import choose_windows, free_positions
+from densesirst_gen.plan import allowed, make_plan, scene_rng
+from densesirst_gen.render import render
+from densesirst_gen.scene import Scene
+
+
+def main() -> None:
+    """Run one benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["build", "render", "floor"])
+    parser.add_argument("--backgrounds", default="demo")
+    parser.add_argument("--sky")
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int)
+    args = parser.parse_args()
+    if args.what == "floor":
+        floor(_dataset(args.backgrounds, args.sky), Path(args.out))
+    elif args.what == "build":
+        benchmark_build(args.backgrounds, args.sky, args.rounds or 3)
+    else:
+        benchmark_render(args.rounds or 30)
+
+
+def _dataset(backgrounds: str, sky: str | None) -> Dataset:
+    if backgrounds == "demo":
+        sys.exit("the floor of demo is drawing: give --backgrounds with files")
+    return read_dataset(backgrounds, sky_dir=sky)
+
+
+# ---- build: a whole process, against decoding every input and encoding every output
+
+
+def floor(dataset: Dataset, built: Path) -> None:
+    """Decode each input once, encode and write the files of each output image: nothing else.
+
+    The images written are those of `built`, so that the same pixels are encoded.
+    """
+    outputs = {scene.name: scene for scene in read_dataset(built).scenes}
+    with tempfile.TemporaryDirectory() as folder:
+        spent = 0.0
+        for source in dataset.scenes:
+            made = outputs[source.name].load()
+            start = time.perf_counter()
+            codec.read_image(source.image)
+            for path in source.files()[1:]:
+                codec.read_mask(path, sparse=False)
+            for number, content in enumerate(_encoded(made)):
+                (Path(folder) / f"{source.name}.{number}").write_bytes(content)
+            spent += time.perf_counter() - start
+    print(spent)
+
+
+def _encoded(scene: Scene) -> list[bytes]:
+    assert scene.sky is not None
+    mask, sky = scene.labels > 0, scene.sky
+    contents = [codec.encode_png(scene.image)]
+    for part, values in (("SIRST", mask), ("SkySeg", sky)):
+        colours, bits = PALETTES[part]
+        contents.append(codec.encode_png(values.astype(np.uint8) * 255))
+        contents.append(codec.encode_palette_png(values, colours, bits=bits))
+    return contents
+
+
+def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
+    """Images per second of the command, one and two jobs, against the floor; peak memory."""
+    n = len(_dataset(backgrounds, sky).scenes)
+    source = ["--backgrounds", backgrounds, *(["--sky", sky] if sky else [])]
+    times: dict[str, list[float]] = {"floor": [], "jobs 1": [], "jobs 2": []}
+    memory = {}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        for _ in range(rounds):
+            for jobs in (1, 2):
+                shutil.rmtree(out, ignore_errors=True)
+                seconds, peak = _timed([*source, "--out", str(out), "-q", "-j", str(jobs)])
+                times[f"jobs {jobs}"].append(seconds)
+                memory[f"jobs {jobs}"] = peak
+            command = [sys.executable, __file__, "floor", *source, "--out", str(out)]
+            run = subprocess.run(command, check=True, capture_output=True, text=True)
+            times["floor"].append(float(run.stdout))
+    print(f"{n} images, {rounds} rounds, whole process")
+    for name, values in times.items():
+        print(f"{name:8} {_spread(values, 's')}   {n / statistics.median(values):6.1f} images/s")
+    print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
+    print(f"jobs 2 has {_ratio(times['jobs 1'], times['jobs 2'])} times the throughput of jobs 1")
+    print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
+
+
+def _timed(arguments: Sequence[str]) -> tuple[float, int]:
+    """Seconds of wall time and peak memory (MB) of the largest process of a build."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    )
+    build = [sys.executable, "-m", "densesirst_gen", "build", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    start = time.perf_counter()
+    command = [sys.executable, "-c", code, *build]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return time.perf_counter() - start, int(run.stdout)
+
+
+# ---- render: one image in memory, against copying it
+
+
+def benchmark_render(rounds: int) -> None:
+    """Plan and render one 512 x 512 image with two clusters, step by step."""
+    config = PasteConfig(n_regions=(2, 2))
+    scene = _noise_scene()
+    library = build_library([scene])
+    rng = scene_rng(0, scene.name)
+    side = config.window_px
+    free = free_positions(~allowed(scene, config), side, side)
+    plan = make_plan(scene, library, config, rng, free=free)
+    shapes_at(library, config.patch_px, config.resize, config.flatten)
+    draws = np.random.default_rng(0).random((2, 1))
+
+    def whole(known: np.ndarray | None) -> None:
+        render(scene, library, make_plan(scene, library, config, rng, free=known))
+
+    steps: dict[str, Callable[[], object]] = {
+        "copy image and labels (floor)": lambda: (scene.image.copy(), scene.labels.copy()),
+        "placement map": lambda: free_positions(~allowed(scene, config), side, side),
+        "choose two windows": lambda: choose_windows(free, draws, side, scene.image),
+        "plan, map known": lambda: make_plan(scene, library, config, rng, free=free),
+        "render": lambda: render(scene, library, plan),
+        "plan + render, map known": lambda: whole(free),
+        "plan + render, new sky": lambda: whole(None),
+    }
+    print(f"512 x 512, two clusters, {len(plan)} targets in this plan, {rounds} rounds")
+    for name, step in steps.items():
+        print(f"{name:30} {_spread(_microseconds(step, rounds), 'us')}")
+
+
+def _noise_scene() -> Scene:
+    image = np.random.default_rng(0).integers(40, 60, (512, 512)).astype(np.uint8)
+    mask = np.zeros(image.shape, bool)
+    mask[100:104, 200:203] = mask[300:303, 40:45] = True
+    image[mask] += 90
+    return Scene("noise", image, label_mask(mask), np.ones(image.shape, bool))
+
+
+def _microseconds(step: Callable[[], object], rounds: int, repeats: int = 50) -> list[float]:
+    step()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            step()
+        times.append((time.perf_counter() - start) / repeats * 1e6)
+    return times
+
+
+def _spread(values: Sequence[float], unit: str) -> str:
+    median = statistics.median(values)
+    return f"median {median:7.2f} {unit} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _ratio(a: Sequence[float], b: Sequence[float]) -> str:
+    ratios = [x / y for x, y in zip(a, b, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main()
