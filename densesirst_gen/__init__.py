@@ -1,7 +1,8 @@
 """Make and annotate infrared small target datasets with dense clusters of targets.
 
 The names below are the public API; each is imported when it is first used, so that importing the
-package costs nothing.
+package costs nothing. Functions named like their module are imported from it:
+``from densesirst_gen.render import render``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from densesirst_gen.version import __version__
 _HOMES = {
     "Annotations": "annotate",
     "Dataset": "formats",
+    "DatasetStats": "stats",
     "PROFILES": "config",
     "PasteConfig": "config",
     "PastePlan": "plan",
@@ -22,9 +24,10 @@ _HOMES = {
     "SceneFile": "formats",
     "TargetFilter": "library",
     "TargetLibrary": "library",
-    "annotate": "annotate",
     "build_dataset": "build",
     "build_library": "library",
+    "compare": "fidelity",
+    "dataset_stats": "stats",
     "demo_dataset": "demo",
     "demo_scene": "demo",
     "estimate_sky": "sky",
@@ -33,8 +36,6 @@ _HOMES = {
     "make_library": "donors",
     "make_plan": "plan",
     "read_dataset": "formats",
-    "render": "render",
-    "replay": "replay",
     "scene_rng": "plan",
 }
 

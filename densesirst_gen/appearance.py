@@ -79,6 +79,13 @@ def gray_levels(scene: Scene, pixels: Pixels) -> np.ndarray:
     return (pixels.of(scene.image) - np.float64(black)) * (255.0 / (white - black))
 
 
+def gray_mean_std(scene: Scene) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels, gray levels."""
+    black, white = scene.levels
+    mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(scene.image))
+    return (mean - black) * (255.0 / (white - black)), std * (255.0 / (white - black))
+
+
 def white_level(scene: Scene) -> float:
     """The raw value at which the sensor clips; infinite if that is not known."""
     unknown = scene.image.dtype == np.float32 and scene.span is None

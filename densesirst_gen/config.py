@@ -214,9 +214,7 @@ def _from_file(f: Field[Any], value: Any) -> Any:
 
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
-    "release": PasteConfig(
-        source="scene", flatten=1.0, rotate="gaussian", min_increment=0.0
-    ),
+    "release": PasteConfig(source="scene", flatten=1.0, rotate="gaussian", min_increment=0.0),
     "paper": PasteConfig(
         level="library",
         flatten=1.0,

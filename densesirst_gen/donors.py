@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -117,7 +118,7 @@ def _targets_of(donor: SceneFile, keep: TargetFilter) -> _Found:
     try:
         if not donor.has_targets():
             return donor.name, [], Counter()
-        found, rejected = extract_targets(donor.load(), keep)
+        found, rejected = extract_targets(replace(donor, sky=None).load(), keep)
     except (CodecError, SceneError):
         return donor.name, [], Counter({"unreadable scene": 1})
     return donor.name, found, rejected
@@ -125,7 +126,7 @@ def _targets_of(donor: SceneFile, keep: TargetFilter) -> _Found:
 
 def _regions_of(donor: SceneFile, seed: int) -> _Found:
     try:
-        scene = donor.load()
+        scene = replace(donor, sky=None, mask=None).load()
     except (CodecError, SceneError):
         return donor.name, [], Counter({"unreadable scene": 1})
     return (

@@ -178,5 +178,5 @@ def _enlarged(library: TargetLibrary, k: int, cell: int) -> Image.Image:
 def png(picture: Image.Image) -> bytes:
     """The bytes of a PNG file."""
     buffer = BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

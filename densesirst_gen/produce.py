@@ -69,8 +69,10 @@ def copy_name(name: str, copy: int) -> str:
 
 def pixel_digest(array: np.ndarray) -> str:
     """SHA-256 of dtype, shape and values: the same for every encoding of the same pixels."""
-    head = f"{array.dtype.newbyteorder('<').str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{little.dtype.str}{little.shape}".encode())
+    digest.update(little.data)
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -157,7 +159,9 @@ def _written(
             "cluster": int(paste["cluster"]),
             "donor": str(library.sources[paste["donor"]]),
         }
-    line = plan_line(scene, background, plan, library) | {k: entry[k] for k in ("copy", "sky")}
+    line = plan_line(scene, background, plan, library) | {
+        k: entry[k] for k in ("copy", "source", "inputs", "sky")
+    }
     return {
         "files": files,
         "area": int(annotations.areas.sum()),
@@ -173,7 +177,8 @@ def plan_line(
 
     ``under`` holds the background's pixels below every patch (rows of the plan, then raster order,
     little-endian, base64), so a rendered scene can be turned back into its background, and
-    rendered again, without any other file.
+    rendered again, without any other file. ``inputs`` are the SHA-256 of the files it was read from:
+    image, target mask, sky mask, as far as there are.
     """
     index = pixels_of(plan.pastes, plan.config.patch_px, scene.shape[1])
     under = background.image.ravel()[np.minimum(index, scene.image.size - 1)]
@@ -186,7 +191,6 @@ def plan_line(
         "levels": list(scene.levels),
         "dtype": scene.image.dtype.newbyteorder("<").str,
         "under": base64.b64encode(under.astype(under.dtype.newbyteorder("<"))).decode("ascii"),
-        "background_sha256": pixel_digest(background.image),
         "pixel_sha256": pixel_digest(scene.image),
-        "labels_sha256": pixel_digest(scene.labels),
+        "n_original": background.n_targets,
     }

@@ -1,96 +1,41 @@
-"""Numbers of a dataset: one row for each target, each region and each scene.
-
-A region is what `density.clusters` groups: a cluster of linked targets, or a single. Quantities
-that do not exist for a row (the gap to the next target of a single, the sky of a scene without
-sky mask) are -1; none is NaN.
-"""
+"""Numbers of a dataset: one row for each target, each region and each scene, see `rows`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from densesirst_gen.annotate import Annotations, annotate
-from densesirst_gen.appearance import appearance, region_log_std
+from densesirst_gen.appearance import appearance, gray_mean_std, region_log_std
 from densesirst_gen.density import (
     clusters,
     nearest_distance,
     nearest_gap,
-    normalised_density,
     region_boxes,
     region_density,
 )
+from densesirst_gen.headline import headline
+from densesirst_gen.rows import NONE, REGION, SCENE, SKY_GRID, TARGET
 from densesirst_gen.scene import Scene
 from densesirst_gen.windows import Pixels, box_pixels, target_pixels
-
-NONE = -1
-BOX = [(edge, np.int32) for edge in ("x0", "y0", "x1", "y1")]
-
-TARGET = np.dtype(
-    [
-        ("scene", np.int32),  # row in the table of scenes
-        ("label", np.int32),  # in the scene's label image, from 1
-        ("region", np.int32),  # in the scene, from 0
-        ("region_targets", np.int32),  # targets of that region; 1: a single
-        *BOX,  # px, tight and half-open
-        ("x", np.float64),  # px, centroid of the mask
-        ("y", np.float64),
-        ("width", np.int32),  # px
-        ("height", np.int32),
-        ("area", np.int32),  # px, of the mask
-        ("box_fill", np.float64),  # area / area of the box
-        ("in_sky", np.float64),  # share of the mask
-        ("gap", np.int32),  # px between its box and the nearest linked one; touching or less: 0
-        ("nearest_distance", np.float64),  # px to the nearest other centroid of the scene
-        ("peak", np.float64),  # these eleven: see `appearance`
-        ("mean", np.float64),
-        ("saturated", np.bool_),
-        ("brightness_rank", np.float64),
-        ("local_contrast", np.float64),
-        ("scr", np.float64),
-        ("log_scr", np.float64),
-        ("peak_increment", np.float64),
-        ("profile_mean_over_max", np.float64),
-        ("halo_ratio", np.float64),
-        ("asymmetry", np.float64),
-    ]
-)
-REGION = np.dtype(
-    [
-        ("scene", np.int32),
-        ("region", np.int32),
-        ("n_targets", np.int32),
-        *BOX,  # px, tight around all masks
-        ("side", np.int32),  # px, the longer side of the box
-        ("area", np.int32),  # px, sum over the masks
-        ("density", np.float64),  # Eq. 4, see `density.region_density`
-        ("log_std", np.float64),  # see `appearance.region_log_std`
-        ("in_sky", np.float64),  # share of the box
-    ]
-)
-SCENE = np.dtype(
-    [
-        ("scene", np.int32),
-        ("height", np.int32),  # px
-        ("width", np.int32),
-        ("n_targets", np.int32),
-        ("n_clusters", np.int32),
-        ("n_singles", np.int32),
-        ("sky_fraction", np.float64),
-    ]
-)
 
 
 @dataclass(frozen=True, eq=False)
 class SceneStats:
-    """The tables of one scene: `targets` (N,), `regions` (K,) and `scene` (1,); index 0."""
+    """The tables of one scene: `targets` (N,), `regions` (K,) and `scene` (1,); index 0.
+
+    `sky_map`, `SKY_GRID` uint8: how much of each cell of the grid is sky, 255 is all; None for a
+    scene without sky mask.
+    """
 
     name: str
     targets: np.ndarray
     regions: np.ndarray
     scene: np.ndarray
+    sky_map: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,48 +47,21 @@ class DatasetStats:
     names : tuple of str
         Of the scenes, in the order of `scenes`.
     targets, regions, scenes : ndarray
-        Structured arrays of dtype `TARGET`, `REGION` and `SCENE`.
+        Structured arrays of dtype `TARGET`, `REGION` and `SCENE`; ``pandas.DataFrame`` takes them
+        as they are.
+    sky_map : ndarray, `SKY_GRID`, float64
+        Mean share of sky in each cell of an image, over the scenes with a sky mask; 0 without any.
     """
 
     names: tuple[str, ...]
     targets: np.ndarray
     regions: np.ndarray
     scenes: np.ndarray
+    sky_map: np.ndarray = field(default_factory=lambda: np.zeros(SKY_GRID))
 
     def summary(self) -> dict[str, float]:
-        """Scalars of the dataset, finite; 0 where there is nothing to average.
-
-        Returns
-        -------
-        dict of float
-            Counts of images, targets, clusters and singles; means per image and per cluster;
-            ``mean_area`` in px; normalised densities (see `density.normalised_density`), mean over
-            clusters and over singles; ``sky_fraction`` over scenes with a sky mask. The rest are
-            shares of images, of targets and, in the sky, of masks and of cluster boxes.
-        """
-        targets, scenes = self.targets, self.scenes
-        cluster = self.regions["n_targets"] > 1
-        density = normalised_density(self.regions["density"])
-        return {
-            "images": len(scenes),
-            "targets": len(targets),
-            "clusters": int(cluster.sum()),
-            "singles": int((~cluster).sum()),
-            "targets_per_image": _mean(scenes["n_targets"]),
-            "clusters_per_image": _mean(scenes["n_clusters"]),
-            "targets_per_cluster": _mean(self.regions["n_targets"][cluster]),
-            "mean_area": _mean(targets["area"]),
-            "density_clusters": _mean(density[cluster]),
-            "density_singles": _mean(density[~cluster]),
-            "sky_fraction": _mean(_known(scenes["sky_fraction"])),
-            "images_without_target": _mean(scenes["n_targets"] == 0),
-            "images_without_cluster": _mean(scenes["n_clusters"] == 0),
-            "targets_saturated": _mean(targets["saturated"]),
-            "targets_brightest_of_image": _mean(targets["brightness_rank"] == 0),
-            "targets_with_local_contrast_below_2": _mean(targets["local_contrast"] < 2),
-            "targets_in_sky": _mean(_known(targets["in_sky"])),
-            "cluster_boxes_in_sky": _mean(_known(self.regions["in_sky"][cluster])),
-        }
+        """Scalars of the dataset, see `headline.headline`."""
+        return headline(self.targets, self.regions, self.scenes)
 
 
 def scene_stats(scene: Scene) -> SceneStats:
@@ -152,7 +70,8 @@ def scene_stats(scene: Scene) -> SceneStats:
     regions = clusters(found.points)
     region_rows = _region_rows(scene, found, regions)
     target_rows = _target_rows(scene, found, regions)
-    return SceneStats(scene.name, target_rows, region_rows, _scene_row(scene, region_rows))
+    row = _scene_row(scene, region_rows)
+    return SceneStats(scene.name, target_rows, region_rows, row, _sky_map(scene.sky))
 
 
 def dataset_stats(scenes: Iterable[Scene]) -> DatasetStats:
@@ -168,6 +87,7 @@ def collect_stats(parts: Iterable[SceneStats]) -> DatasetStats:
         _join([part.targets for part in parts], TARGET),
         _join([part.regions for part in parts], REGION),
         _join([part.scene for part in parts], SCENE),
+        _mean_map([part.sky_map for part in parts if part.sky_map is not None]),
     )
 
 
@@ -216,7 +136,22 @@ def _scene_row(scene: Scene, regions: np.ndarray) -> np.ndarray:
     row["n_targets"] = scene.n_targets
     row["n_clusters"], row["n_singles"] = (~single).sum(), single.sum()
     row["sky_fraction"] = NONE if scene.sky is None else scene.sky.mean()
+    row["gray_mean"], row["gray_std"] = gray_mean_std(scene)
     return row
+
+
+def _sky_map(sky: np.ndarray | None) -> np.ndarray | None:
+    if sky is None:
+        return None
+    shades = sky.view(np.uint8) * np.uint8(255)
+    return cv2.resize(shades, SKY_GRID[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _mean_map(maps: list[np.ndarray]) -> np.ndarray:
+    total = np.zeros(SKY_GRID, np.int64)
+    for one in maps:
+        total += one
+    return total / (255 * max(len(maps), 1))
 
 
 def _fill_box(rows: np.ndarray, boxes: np.ndarray) -> None:
@@ -225,11 +160,3 @@ def _fill_box(rows: np.ndarray, boxes: np.ndarray) -> None:
 
 def _share(mask: np.ndarray | None, pixels: Pixels) -> np.ndarray | int:
     return NONE if mask is None else pixels.mean(pixels.of(mask))
-
-
-def _known(values: np.ndarray) -> np.ndarray:
-    return values[values != NONE]
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0

@@ -58,20 +58,20 @@ def _dataset(backgrounds: str, sky: str | None) -> Dataset:
 
 
 def floor(dataset: Dataset, built: Path) -> None:
-    """Decode each input once, encode and write the files of each output image: nothing else.
+    """Decode each input once, encode each output image once, write each output file: nothing else.
 
-    The images written are those of `built`, so that the same pixels are encoded.
+    The pixels and texts written are those of `built`.
     """
     outputs = {scene.name: scene for scene in read_dataset(built).scenes}
     with tempfile.TemporaryDirectory() as folder:
         spent = 0.0
         for source in dataset.scenes:
-            made = outputs[source.name].load()
+            made, texts = outputs[source.name].load(), _texts(built, source.name)
             start = time.perf_counter()
             codec.read_image(source.image)
             for path in source.files()[1:]:
                 codec.read_mask(path, sparse=False)
-            for number, content in enumerate(_encoded(made)):
+            for number, content in enumerate([*_encoded(made), *texts]):
                 (Path(folder) / f"{source.name}.{number}").write_bytes(content)
             spent += time.perf_counter() - start
     print(spent)
@@ -86,6 +86,13 @@ def _encoded(scene: Scene) -> list[bytes]:
         contents.append(codec.encode_png(values.astype(np.uint8) * 255))
         contents.append(codec.encode_palette_png(values, colours, bits=bits))
     return contents
+
+
+def _texts(built: Path, name: str) -> list[bytes]:
+    """The four small files of a scene: boxes, points, and what comes with the two masks."""
+    names = ("SIRST/BBox/{}.xml", "SIRST/Point_label/{}_pixels0.txt")
+    names += ("SIRST/BinaryMask/{}.xml", "SkySeg/BinaryMask/{}.xml")
+    return [(built / template.format(name)).read_bytes() for template in names]
 
 
 def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:

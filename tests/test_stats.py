@@ -65,7 +65,9 @@ def test_rows_of_a_scene():
     assert regions[["n_targets", "side", "area"]].tolist() == [(2, 7, 21), (1, 4, 8)]
     assert regions["density"] == pytest.approx([2 * 21 / 28, 1])
     assert regions["in_sky"].tolist() == [1.0, 0.25]
-    assert stats.scene.tolist() == [(0, 60, 80, 3, 1, 1, 0.5)]
+    assert stats.scene[list(SCENE.names[:7])].tolist() == [(0, 60, 80, 3, 1, 1, 0.5)]
+    assert stats.scene["gray_mean"] == pytest.approx(two_and_one().image.mean())
+    assert stats.scene["gray_std"] == pytest.approx(two_and_one().image.std())
 
 
 def test_rows_know_their_scene():

@@ -21,6 +21,7 @@ from densesirst_gen.cli.options import (
     printable,
 )
 from densesirst_gen.cli.replay import replay
+from densesirst_gen.cli.stats import stats
 from densesirst_gen.version import __version__
 
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """Make infrared small target datasets with dense clusters of targets."""
 
 
-for command in (build, completion, library, replay):
+for command in (build, completion, library, replay, stats):
     cli.add_command(command)
 
 

@@ -31,7 +31,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
-def open_dataset(backgrounds: str, layout: str | None, sky: Path | None) -> Dataset:
+def open_dataset(
+    backgrounds: str, layout: str | None, sky: Path | None, hint: str = "--backgrounds"
+) -> Dataset:
     name, _, seed = backgrounds.partition(":")
     if name == "demo" and not Path(backgrounds).exists():
         from densesirst_gen.demo import demo_dataset
@@ -42,8 +44,8 @@ def open_dataset(backgrounds: str, layout: str | None, sky: Path | None) -> Data
     from densesirst_gen.formats import read_dataset
 
     root = Path(backgrounds).expanduser()
-    if not root.is_dir():
-        raise click.BadParameter(f"{backgrounds} is not a folder", param_hint="--backgrounds")
+    if not root.is_dir() and root.suffix != ".json":
+        raise click.BadParameter(f"{backgrounds} is not a folder", param_hint=hint)
     return read_dataset(root, layout=layout, sky_dir=sky)
 
 

@@ -1,0 +1,118 @@
+"""Measure on the released data what the code states as numbers.
+
+python scripts/reproduce.py density | sky | levels   [--data ../shared/data]
+
+density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
+sky       how well the simple estimate agrees with the masks made by hand
+levels    peaks of the pasted targets divided by their gain: LEVEL_VALUES in plan.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from densesirst_gen.formats import read_dataset
+from densesirst_gen.plan import LEVEL_QUANTILES, LEVEL_VALUES
+from densesirst_gen.scene import Scene
+from densesirst_gen.sky import estimate_sky
+from densesirst_gen.stats import dataset_stats
+
+DARK = 40
+"""Sky below this gray level leaves room for every peak: nothing is clipped."""
+
+
+def main() -> None:
+    """Run one measurement."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["density", "sky", "levels"])
+    default = os.environ.get("DENSESIRST_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(default))
+    args = parser.parse_args()
+    {"density": density, "sky": sky, "levels": levels}[args.what](args.data)
+
+
+def released(data: Path, folder: str) -> Iterator[Scene]:
+    """The released scenes, rebuilt into a folder."""
+    command = [sys.executable, str(data / "make_densesirst.py"), folder]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (file.load() for file in read_dataset(folder).scenes)
+
+
+def density(data: Path) -> None:
+    """Mean normalised density of clusters and singles."""
+    with tempfile.TemporaryDirectory() as folder:
+        summary = dataset_stats(released(data, folder)).summary()
+    for kind in ("clusters", "singles"):
+        print(f"{kind} {summary[f'density_{kind}']:.4f}")
+
+
+def sky(data: Path) -> None:
+    """Mean intersection over union of the estimate, an empty pair counting 1."""
+    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
+    overlaps, mixed = [], []
+    for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes:
+        scene = file.load()
+        assert scene.sky is not None
+        found = estimate_sky(replace(scene, sky=None))
+        union = (found | scene.sky).sum()
+        overlaps.append((found & scene.sky).sum() / union if union else 1.0)
+        if 0 < scene.sky.mean() < 1:
+            mixed.append(overlaps[-1])
+    print(f"mean IoU {np.mean(overlaps):.3f} ({len(overlaps)} images)")
+    print(f"mean IoU where sky and ground both are {np.mean(mixed):.3f} ({len(mixed)} images)")
+
+
+def levels(data: Path) -> None:
+    """Fit the quantiles of level so that level x gain has the released peaks on dark sky."""
+    backgrounds = {file.name: file for file in read_dataset(data / "sirstv2").scenes}
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = ((scene, backgrounds[scene.name].load()) for scene in released(data, folder))
+        peaks = np.concatenate([_peaks(*pair) for pair in pairs])
+    ranks = (np.arange(200) + 0.5) / 200
+    wanted = np.quantile(peaks + 0.5, ranks)  # released values are cut, not rounded
+
+    def misfit(steps: np.ndarray) -> np.ndarray:
+        return _product(np.cumsum([0, *np.exp(steps)]), ranks) - wanted
+
+    fit = least_squares(misfit, np.log(np.diff(LEVEL_VALUES)))
+    stated = _product(np.array(LEVEL_VALUES), ranks) - wanted
+    print(f"{len(peaks)} targets on sky below {DARK} gray levels")
+    print("quantile " + " ".join(f"{q:6.2f}" for q in LEVEL_QUANTILES))
+    print("fitted   " + " ".join(f"{v:6.1f}" for v in np.cumsum([0, *np.exp(fit.x)])))
+    print("stated   " + " ".join(f"{v:6.1f}" for v in LEVEL_VALUES))
+    for name, residual in (("fitted", fit.fun), ("stated", stated)):
+        print(f"{name}: quantiles of the peaks met within {np.sqrt(np.mean(residual**2)):.2f} rms")
+
+
+def _product(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Quantiles of level x gain, gain uniform on 0.5 to 1."""
+    level = np.interp((np.arange(500) + 0.5) / 500, LEVEL_QUANTILES, values)
+    gain = 0.5 + 0.5 * (np.arange(60) + 0.5) / 60
+    return np.quantile(np.outer(level, gain), ranks)
+
+
+def _peaks(scene: Scene, background: Scene) -> np.ndarray:
+    """Exact rises of the brightest pixel of the pasted targets on dark sky."""
+    rise = scene.image.astype(int) - background.image
+    labels = scene.labels
+    peak = np.zeros(scene.n_targets + 1, int)
+    below = np.zeros(scene.n_targets + 1, int)
+    np.maximum.at(peak, labels.ravel(), rise.ravel())
+    np.maximum.at(below, labels.ravel(), background.image.ravel())
+    pasted = np.ones(scene.n_targets + 1, bool)
+    pasted[np.unique(labels[background.labels > 0])] = pasted[0] = False
+    return peak[pasted & (below < DARK)]
+
+
+if __name__ == "__main__":
+    main()
