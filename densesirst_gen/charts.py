@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,10 +23,20 @@ from densesirst_gen.rows import SKY_GRID
 from densesirst_gen.stats import DatasetStats
 
 BLUE, VERMILLION, SKY_BLUE, GRAY = "#0072B2", "#D55E00", "#56B4E9", "0.45"
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"fill": True, "facecolor": SKY_BLUE, "edgecolor": BLUE, "linewidth": 0.8},
+    {"color": VERMILLION, "linewidth": 1.8},
+)
+RINGS: tuple[dict[str, Any], ...] = (
+    {"facecolor": SKY_BLUE, "edgecolor": BLUE, "linewidth": 0.8},
+    {"facecolor": "none", "edgecolor": VERMILLION, "linewidth": 1.4},
+)
+ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+LABELLED = 0.05
 SKY_SHADES = LinearSegmentedColormap.from_list("sky", ["#FFFFFF", "#9DCFF0"])
 SKY_EDGES = np.linspace(0, 1, 21)
 DENSITY_EDGES = np.linspace(0, 1, 41)
-SCR_EDGES = np.logspace(-1, 2.5, 36)
+SCR_EDGES = np.logspace(-1, 2, 31)
 GAP_EDGES = np.arange(-0.5, 10)
 MOST_BARS = 45
 
@@ -64,7 +74,7 @@ class Chart:
     def size_for(self, n_samples: int) -> tuple[float, float]:
         """Width and height, inches."""
         width, height = self.size
-        return (width * 1.6, height) if self.beside and n_samples > 1 else (width, height)
+        return (width * 1.5, height * 0.9) if self.beside and n_samples > 1 else (width, height)
 
 
 # ---- parts of charts
@@ -73,18 +83,18 @@ class Chart:
 def _histogram(
     axes: Axes, samples: Sequence[Sample], values: Sequence[np.ndarray], edges: np.ndarray
 ) -> None:
-    """Shares (%) in bins, the first sample filled, the second a line."""
-    looks = ({"fill": True, "color": BLUE, "alpha": 0.8}, {"color": VERMILLION, "linewidth": 1.8})
-    for sample, sample_values, look in zip(samples, values, looks, strict=False):
+    """Shares (%) in bins, the first sample filled, the second a line; ``n`` above the axes."""
+    for sample, sample_values, look in zip(samples, values, LOOKS, strict=False):
         if len(sample_values):
-            label = f"{sample.label} (n = {len(sample_values):,})"
+            name = f"{sample.label}: " if len(samples) > 1 else ""
+            label = f"{name}n = {len(sample_values):,}"
             axes.stairs(100 * shares(sample_values, edges), edges, label=label, **look)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    if not any(map(len, values)):
+    if any(map(len, values)):
+        axes.legend(**ABOVE)
+    else:
         _say_empty(axes)
-    elif len(samples) > 1:
-        axes.legend()
 
 
 def _say_empty(axes: Axes) -> None:
@@ -92,18 +102,29 @@ def _say_empty(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def _whole_edges(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Bins around whole numbers from 0 or 1 to the largest, so wide that there are not too many."""
-    some = np.concatenate(list(values))
-    low, high = int(some.min(initial=1)), int(some.max(initial=1))
+def _whole_edges(values: Sequence[np.ndarray], low: int) -> np.ndarray:
+    """Bins around whole numbers from `low` to the largest, so wide that there are not too many."""
+    high = int(np.concatenate(list(values)).max(initial=low))
     width = -(-(high + 1 - low) // MOST_BARS)
     return np.arange(low - 0.5, high + 0.5 + width, width)
 
 
-def _mark_means(axes: Axes, samples: Sequence[Sample], values: Sequence[np.ndarray]) -> None:
-    for sample_values, colour in zip(values, ("black", VERMILLION), strict=False):
-        if len(sample_values):
-            axes.axvline(sample_values.mean(), color=colour, linestyle="--", linewidth=1.2)
+def _mark_means(axes: Axes, values: Sequence[np.ndarray]) -> None:
+    """A line at the mean of each sample, its number on the side away from the other mean."""
+    means = [v.mean() for v in values if len(v)]
+    colours = [c for v, c in zip(values, (BLUE, VERMILLION), strict=False) if len(v)]
+    for mean, colour in zip(means, colours, strict=True):
+        side, text = ("right", f"{mean:.3f} ") if mean < max(means) else ("left", f" {mean:.3f}")
+        axes.axvline(mean, color=colour, linestyle="--", linewidth=1.3)
+        place = axes.get_xaxis_transform()
+        axes.text(mean, 0.98, text, transform=place, va="top", ha=side, color=colour)
+
+
+def _number_bars(axes: Axes, values: np.ndarray, edges: np.ndarray) -> None:
+    """The height (%) above each bar."""
+    for left, right, share in zip(edges[:-1], edges[1:], shares(values, edges), strict=True):
+        middle, percent = (left + right) / 2, 100 * share
+        axes.text(middle, percent, f"{percent:.1f}", ha="center", va="bottom", fontsize=7)
 
 
 # ---- the charts
@@ -116,14 +137,20 @@ def _draw_sizes(canvas: Canvas, samples: Sequence[Sample]) -> None:
     limit = max(6, int(np.percentile(sides, 99))) if len(sides) else 6
     counted = [_size_shares(table, limit) for table in tables]
     largest = max((s.max(initial=0) for _, _, s in counted), default=0) or 1
-    scale = (0.97 * 72 * 3.6 / (limit + 1)) ** 2 / largest
-    looks = ({"color": BLUE, "alpha": 0.75}, {"facecolor": "none", "edgecolor": VERMILLION})
-    for sample, (width, height, share), look in zip(samples, counted, looks, strict=False):
-        axes.scatter(width, height, share * scale, label=sample.label, linewidth=1.6, **look)
+    scale = (72 * 3.6 / (limit + 0.2)) ** 2 / largest
+    for sample, found, look in zip(samples, counted, RINGS, strict=False):
+        axes.scatter(*found[:2], found[2] * scale, label=sample.label, zorder=2, **look)
+    for width, height, share in zip(*counted[0], strict=True):
+        if share > LABELLED:
+            axes.text(width, height, f"{100 * share:.0f} %", ha="center", va="center", fontsize=8)
     axes.set(xlim=(0.4, limit + 0.6), ylim=(0.4, limit + 0.6), aspect="equal")
     axes.set(xlabel="width of the box, px", ylabel="height of the box, px")
     axes.grid(axis="both")
-    if not len(sides):
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(12, integer=True))
+    if len(sides) and len(samples) > 1:
+        axes.legend(**ABOVE, markerscale=0.3)
+    elif not len(sides):
         _say_empty(axes)
 
 
@@ -147,6 +174,8 @@ def _draw_brightness(canvas: Canvas, samples: Sequence[Sample]) -> None:
     axes = canvas.add_subplot()
     values = [100 * s.stats.targets["brightness_rank"] for s in samples]
     _histogram(axes, samples, values, 100 * BRIGHTNESS_EDGES)
+    if len(samples) == 1 and len(values[0]):
+        _number_bars(axes, values[0], 100 * BRIGHTNESS_EDGES)
     axes.set(xlabel="pixels brighter than the target's peak (%)", ylabel="share of targets (%)")
 
 
@@ -157,7 +186,7 @@ def _draw_density(canvas: Canvas, samples: Sequence[Sample]) -> None:
     for axes, kind, wanted in zip(rows, ("clusters", "singles"), (True, False), strict=True):
         values = [d[(r["n_targets"] > 1) == wanted] for d, r in zip(density, regions, strict=True)]
         _histogram(axes, samples, values, DENSITY_EDGES)
-        _mark_means(axes, samples, values)
+        _mark_means(axes, values)
         axes.set_ylabel(f"share of {kind} (%)")
     rows[1].set_xlabel("normalised density")
 
@@ -167,8 +196,11 @@ def _draw_counts(canvas: Canvas, samples: Sequence[Sample]) -> None:
     per_image = [s.stats.scenes["n_targets"] for s in samples]
     sizes = [s.stats.regions["n_targets"] for s in samples]
     per_cluster = [n[n > 1] for n in sizes]
-    for axes, values, kind in ((left, per_image, "image"), (right, per_cluster, "cluster")):
-        _histogram(axes, samples, values, _whole_edges(values))
+    for axes, values, kind, low in (
+        (left, per_image, "image", 0),
+        (right, per_cluster, "cluster", 2),
+    ):
+        _histogram(axes, samples, values, _whole_edges(values, low))
         axes.set(xlabel=f"targets per {kind}", ylabel=f"share of {kind}s (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -189,7 +221,9 @@ def _draw_places(canvas: Canvas, samples: Sequence[Sample]) -> None:
         axes.add_collection(PolyCollection(_squares(sample.stats), facecolor=VERMILLION))
         axes.set(aspect=0.75, xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="x / width")
         axes.grid(False)
-        axes.set_title(sample.label if len(samples) > 1 else "", fontsize=9)
+        masks = "" if len(known(sample.stats.scenes["sky_fraction"])) else "no sky masks"
+        names = [sample.label] if len(samples) > 1 else []
+        axes.set_title(", ".join(filter(None, [*names, masks])), fontsize=9)
     panels[0].set_ylabel("y / height")
     canvas.colorbar(shown, ax=panels, label="mean share of sky (%)", shrink=0.8)
 
@@ -218,6 +252,7 @@ def _draw_scr(canvas: Canvas, samples: Sequence[Sample]) -> None:
     axes = canvas.add_subplot()
     _histogram(axes, samples, [s.stats.targets["scr"] for s in samples], SCR_EDGES)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="signal-to-clutter ratio", ylabel="share of targets (%)")
 
 
@@ -226,9 +261,10 @@ CHARTS = (
         "size",
         "Size of targets",
         "Width and height of the tight box of each target. The area of a circle is the share of "
-        "targets of this size; the largest one in a hundred are left out.",
+        "targets of this size, the number says it in percent. The largest one in a hundred are left "
+        "out.",
         _draw_sizes,
-        (4.6, 4.2),
+        (4.6, 4.4),
     ),
     Chart(
         "local-contrast",

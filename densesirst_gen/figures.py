@@ -12,6 +12,7 @@ from densesirst_gen.stats import DatasetStats
 try:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.font_manager import findfont, get_font
 except ImportError as error:
     raise ImportError("figures need Matplotlib: pip install 'densesirst_gen[plot]'") from error
 
@@ -37,6 +38,7 @@ STYLE = {
     "ytick.color": "0.3",
 }
 CAPTION_SIZE = 8
+LONGEST_LABEL = 24
 LETTERS_PER_INCH = 16.5
 LINE_INCH = 0.165
 MARGIN_INCH = 0.1
@@ -87,13 +89,20 @@ def draw_figures(
     labels : (str, str)
         Names of the two in the legend.
     """
-    samples = [Sample(stats, labels[0])]
-    if reference is not None:
-        samples.append(Sample(reference, labels[1]))
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
+        shown = [stats] if reference is None else [stats, reference]
+        samples = [Sample(s, _plain(label)) for s, label in zip(shown, labels, strict=False)]
         return [_drawn(chart, samples) for chart in CHARTS]
+
+
+def _plain(label: str) -> str:
+    """A label that Matplotlib draws as it is: no formula, no letter that the font lacks."""
+    letters = get_font(findfont("DejaVu Sans")).get_charmap()
+    short = label if len(label) <= LONGEST_LABEL else f"...{label[3 - LONGEST_LABEL :]}"
+    drawn = "".join(c if ord(c) in letters and c.isprintable() else "?" for c in short)
+    return f" {drawn}".replace("$", r"\$")
 
 
 def _drawn(chart: Chart, samples: Sequence[Sample]) -> Figure:

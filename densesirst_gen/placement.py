@@ -72,26 +72,30 @@ def choose_windows(
     ndarray, (K' <= K, 2), int64
         (row, col) of the corners; fewer than K when no free window is left.
     """
-    free = free.copy()
-    counts = free.view(np.uint8).sum(axis=1, dtype=np.int64)
-    windows: list[tuple[int, int]] = []
+    free, windows = free.copy(), []
+    counts = _row_counts(free)
     for draw in uniforms:
-        total = int(counts.sum())
-        if total == 0:
+        ends = counts.cumsum()
+        if len(ends) == 0 or ends[-1] == 0:
             break
-        row, col = _smoothest(_kth_free(free, counts, (draw * total).astype(np.int64)), side, image)
+        ranks = (draw * ends[-1]).astype(np.int64)
+        row, col = _smoothest([_kth_free(free, ends, rank) for rank in ranks], side, image)
         windows.append((row, col))
         near = slice(max(row - side + 1, 0), row + side)
         free[near, max(col - side + 1, 0) : col + side] = False
-        counts[near] = free[near].view(np.uint8).sum(axis=1, dtype=np.int64)
+        counts[near] = _row_counts(free[near])
     return np.array(windows, np.int64).reshape(-1, 2)
 
 
-def _kth_free(free: np.ndarray, counts: np.ndarray, ranks: np.ndarray) -> list[tuple[int, int]]:
-    ends = counts.cumsum()
-    rows = ends.searchsorted(ranks, side="right")
-    within = ranks - ends[rows] + counts[rows]
-    return [(int(row), int(free[row].nonzero()[0][k])) for row, k in zip(rows, within, strict=True)]
+def _row_counts(free: np.ndarray) -> np.ndarray:
+    return free.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64)
+
+
+def _kth_free(free: np.ndarray, ends: np.ndarray, rank: int) -> tuple[int, int]:
+    """Corner number `rank` in raster order; `ends` are the counts up to and with each row."""
+    row = int(ends.searchsorted(rank, side="right"))
+    within = rank - (ends[row - 1] if row else 0)
+    return row, int(free[row].nonzero()[0][within])
 
 
 def _smoothest(corners: list[tuple[int, int]], side: int, image: np.ndarray) -> tuple[int, int]:

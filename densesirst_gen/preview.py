@@ -171,7 +171,8 @@ def _enlarged(library: TargetLibrary, k: int, cell: int) -> Image.Image:
     scale = max(1, cell // max(rows, cols))
     size = (int(cols) * scale, int(rows) * scale)
     picture = Image.new("RGB", (cell, cell), (24, 24, 24))
-    picture.paste(Image.fromarray(shades).resize(size, Image.Resampling.NEAREST))
+    enlarged = Image.fromarray(shades).resize(size, Image.Resampling.NEAREST)
+    picture.paste(enlarged, ((cell - size[0]) // 2, (cell - size[1]) // 2))
     return picture
 
 
