@@ -1,51 +1,24 @@
-"""What is drawn in each figure: histograms, sizes, places.
-
-Colours are those of Okabe and Ito, told apart by every kind of colour vision. The dataset is
-filled, a reference is a line over it.
-"""
+"""The figures of a dataset: what is drawn, and how each quantity is defined."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import MaxNLocator
 
-from densesirst_gen.density import normalised_density
-from densesirst_gen.headline import BRIGHTNESS_EDGES, CONTRAST_EDGES, known, shares
-from densesirst_gen.rows import SKY_GRID
-from densesirst_gen.stats import DatasetStats
-
-BLUE, VERMILLION, SKY_BLUE, GRAY = "#0072B2", "#D55E00", "#56B4E9", "0.45"
-LOOKS: tuple[dict[str, Any], ...] = (
-    {"fill": True, "facecolor": SKY_BLUE, "edgecolor": BLUE, "linewidth": 0.8},
-    {"color": VERMILLION, "linewidth": 1.8},
+from densesirst_gen.drawing import (
+    Sample,
+    draw_brightness,
+    draw_contrast,
+    draw_counts,
+    draw_density,
+    draw_gaps,
+    draw_places,
+    draw_scr,
+    draw_sizes,
+    draw_sky,
 )
-RINGS: tuple[dict[str, Any], ...] = (
-    {"facecolor": SKY_BLUE, "edgecolor": BLUE, "linewidth": 0.8},
-    {"facecolor": "none", "edgecolor": VERMILLION, "linewidth": 1.4},
-)
-ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
-LABELLED = 0.05
-SKY_SHADES = LinearSegmentedColormap.from_list("sky", ["#FFFFFF", "#9DCFF0"])
-SKY_EDGES = np.linspace(0, 1, 21)
-DENSITY_EDGES = np.linspace(0, 1, 41)
-SCR_EDGES = np.logspace(-1, 2, 31)
-GAP_EDGES = np.arange(-0.5, 10)
-MOST_BARS = 45
-
-
-class Sample(NamedTuple):
-    """A dataset in a figure: the first is the one that is shown, the second the reference."""
-
-    stats: DatasetStats
-    label: str
 
 
 @dataclass(frozen=True)
@@ -77,194 +50,15 @@ class Chart:
         return (width * 1.5, height * 0.9) if self.beside and n_samples > 1 else (width, height)
 
 
-# ---- parts of charts
-
-
-def _histogram(
-    axes: Axes, samples: Sequence[Sample], values: Sequence[np.ndarray], edges: np.ndarray
-) -> None:
-    """Shares (%) in bins, the first sample filled, the second a line; ``n`` above the axes."""
-    for sample, sample_values, look in zip(samples, values, LOOKS, strict=False):
-        if len(sample_values):
-            name = f"{sample.label}: " if len(samples) > 1 else ""
-            label = f"{name}n = {len(sample_values):,}"
-            axes.stairs(100 * shares(sample_values, edges), edges, label=label, **look)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
-    if any(map(len, values)):
-        axes.legend(**ABOVE)
-    else:
-        _say_empty(axes)
-
-
-def _say_empty(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=GRAY)
-    axes.set_yticks([])
-
-
-def _whole_edges(values: Sequence[np.ndarray], low: int) -> np.ndarray:
-    """Bins around whole numbers from `low` to the largest, so wide that there are not too many."""
-    high = int(np.concatenate(list(values)).max(initial=low))
-    width = -(-(high + 1 - low) // MOST_BARS)
-    return np.arange(low - 0.5, high + 0.5 + width, width)
-
-
-def _mark_means(axes: Axes, values: Sequence[np.ndarray]) -> None:
-    """A line at the mean of each sample, its number on the side away from the other mean."""
-    means = [v.mean() for v in values if len(v)]
-    colours = [c for v, c in zip(values, (BLUE, VERMILLION), strict=False) if len(v)]
-    for mean, colour in zip(means, colours, strict=True):
-        side, text = ("right", f"{mean:.3f} ") if mean < max(means) else ("left", f" {mean:.3f}")
-        axes.axvline(mean, color=colour, linestyle="--", linewidth=1.3)
-        place = axes.get_xaxis_transform()
-        axes.text(mean, 0.98, text, transform=place, va="top", ha=side, color=colour)
-
-
-def _number_bars(axes: Axes, values: np.ndarray, edges: np.ndarray) -> None:
-    """The height (%) above each bar."""
-    for left, right, share in zip(edges[:-1], edges[1:], shares(values, edges), strict=True):
-        middle, percent = (left + right) / 2, 100 * share
-        axes.text(middle, percent, f"{percent:.1f}", ha="center", va="bottom", fontsize=7)
-
-
-# ---- the charts
-
-
-def _draw_sizes(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    tables = [s.stats.targets for s in samples]
-    sides = np.concatenate([np.maximum(t["width"], t["height"]) for t in tables])
-    limit = max(6, int(np.percentile(sides, 99))) if len(sides) else 6
-    counted = [_size_shares(table, limit) for table in tables]
-    largest = max((s.max(initial=0) for _, _, s in counted), default=0) or 1
-    scale = (72 * 3.6 / (limit + 0.2)) ** 2 / largest
-    for sample, found, look in zip(samples, counted, RINGS, strict=False):
-        axes.scatter(*found[:2], found[2] * scale, label=sample.label, zorder=2, **look)
-    for width, height, share in zip(*counted[0], strict=True):
-        if share > LABELLED:
-            axes.text(width, height, f"{100 * share:.0f} %", ha="center", va="center", fontsize=8)
-    axes.set(xlim=(0.4, limit + 0.6), ylim=(0.4, limit + 0.6), aspect="equal")
-    axes.set(xlabel="width of the box, px", ylabel="height of the box, px")
-    axes.grid(axis="both")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(12, integer=True))
-    if len(sides) and len(samples) > 1:
-        axes.legend(**ABOVE, markerscale=0.3)
-    elif not len(sides):
-        _say_empty(axes)
-
-
-def _size_shares(targets: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Width, height and share of the sizes up to a limit."""
-    sizes = np.stack([targets["width"], targets["height"]], axis=1)
-    levels, counts = np.unique(sizes, axis=0, return_counts=True)
-    fits = (levels <= limit).all(axis=1)
-    width, height = levels[fits].T
-    return width, height, counts[fits] / max(len(targets), 1)
-
-
-def _draw_contrast(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    values = [s.stats.targets["local_contrast"] for s in samples]
-    _histogram(axes, samples, values, CONTRAST_EDGES)
-    axes.set(xlabel="local contrast", ylabel="share of targets (%)")
-
-
-def _draw_brightness(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    values = [100 * s.stats.targets["brightness_rank"] for s in samples]
-    _histogram(axes, samples, values, 100 * BRIGHTNESS_EDGES)
-    if len(samples) == 1 and len(values[0]):
-        _number_bars(axes, values[0], 100 * BRIGHTNESS_EDGES)
-    axes.set(xlabel="pixels brighter than the target's peak (%)", ylabel="share of targets (%)")
-
-
-def _draw_density(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    rows = canvas.subplots(2, 1, sharex=True)
-    regions = [s.stats.regions for s in samples]
-    density = [normalised_density(r["density"]) for r in regions]
-    for axes, kind, wanted in zip(rows, ("clusters", "singles"), (True, False), strict=True):
-        values = [d[(r["n_targets"] > 1) == wanted] for d, r in zip(density, regions, strict=True)]
-        _histogram(axes, samples, values, DENSITY_EDGES)
-        _mark_means(axes, values)
-        axes.set_ylabel(f"share of {kind} (%)")
-    rows[1].set_xlabel("normalised density")
-
-
-def _draw_counts(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    left, right = canvas.subplots(1, 2)
-    per_image = [s.stats.scenes["n_targets"] for s in samples]
-    sizes = [s.stats.regions["n_targets"] for s in samples]
-    per_cluster = [n[n > 1] for n in sizes]
-    for axes, values, kind, low in (
-        (left, per_image, "image", 0),
-        (right, per_cluster, "cluster", 2),
-    ):
-        _histogram(axes, samples, values, _whole_edges(values, low))
-        axes.set(xlabel=f"targets per {kind}", ylabel=f"share of {kind}s (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _draw_gaps(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    _histogram(axes, samples, [known(s.stats.targets["gap"]) for s in samples], GAP_EDGES)
-    axes.set(xlabel="gap to the nearest box of the cluster, px", ylabel="share of targets (%)")
-    axes.set_xticks(range(10))
-
-
-def _draw_places(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    panels = canvas.subplots(1, len(samples), squeeze=False)[0]
-    for axes, sample in zip(panels, samples, strict=True):
-        shown = axes.imshow(
-            100 * sample.stats.sky_map, SKY_SHADES, vmin=0, vmax=100, extent=(0, 1, 1, 0)
-        )
-        axes.add_collection(PolyCollection(_squares(sample.stats), facecolor=VERMILLION))
-        axes.set(aspect=0.75, xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="x / width")
-        axes.grid(False)
-        masks = "" if len(known(sample.stats.scenes["sky_fraction"])) else "no sky masks"
-        names = [sample.label] if len(samples) > 1 else []
-        axes.set_title(", ".join(filter(None, [*names, masks])), fontsize=9)
-    panels[0].set_ylabel("y / height")
-    canvas.colorbar(shown, ax=panels, label="mean share of sky (%)", shrink=0.8)
-
-
-def _squares(stats: DatasetStats) -> np.ndarray:
-    """(M, 4, 2) corners; the area of a square goes with the number of targets in its cell."""
-    targets, (rows, cols) = stats.targets, SKY_GRID
-    scenes = stats.scenes[targets["scene"]]
-    x, y = ((targets[a] + 0.5) / scenes[side] for a, side in (("x", "width"), ("y", "height")))
-    counts = np.histogram2d(y, x, SKY_GRID, ((0, 1), (0, 1)))[0]
-    row, col = np.nonzero(counts)
-    half = np.sqrt(counts[row, col] / counts.max(initial=1)) / 2
-    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    centres = np.stack([col + 0.5, row + 0.5], axis=1)
-    return (centres[:, None] + half[:, None, None] * corners) / (cols, rows)
-
-
-def _draw_sky(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    values = [100 * known(s.stats.scenes["sky_fraction"]) for s in samples]
-    _histogram(axes, samples, values, 100 * SKY_EDGES)
-    axes.set(xlabel="sky fraction of the image (%)", ylabel="share of images (%)")
-
-
-def _draw_scr(canvas: Canvas, samples: Sequence[Sample]) -> None:
-    axes = canvas.add_subplot()
-    _histogram(axes, samples, [s.stats.targets["scr"] for s in samples], SCR_EDGES)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel="signal-to-clutter ratio", ylabel="share of targets (%)")
-
-
 CHARTS = (
     Chart(
         "size",
         "Size of targets",
         "Width and height of the tight box of each target. The area of a circle is the share of "
-        "targets of this size, the number says it in percent. The largest one in a hundred are left "
-        "out.",
-        _draw_sizes,
-        (4.6, 4.4),
+        "targets of this size, the number says it in percent. The axes end at the size that 99 % "
+        "of the targets do not exceed.",
+        draw_sizes,
+        (5.2, 5.0),
     ),
     Chart(
         "local-contrast",
@@ -272,14 +66,14 @@ CHARTS = (
         "Peak of a target over the greatest mean of the eight neighbours that a pixel of its box "
         "has, both in gray levels, the latter at least one. The paper gives no formula; this one "
         "comes closest to its figure. The last bin holds all that is larger.",
-        _draw_contrast,
+        draw_contrast,
     ),
     Chart(
         "brightness",
         "Brightness in the image",
         "For each target, the share of the pixels of its image that are strictly brighter than "
         "its peak, in steps of 5 %. At 0 nothing is brighter.",
-        _draw_brightness,
+        draw_brightness,
     ),
     Chart(
         "density",
@@ -289,7 +83,7 @@ CHARTS = (
         "0 and the greatest 1. A region is a cluster of targets linked by centroids less than "
         "10 px apart, or a single target. Dashed: the mean. Because two extremes set the scale, "
         "equally good datasets differ here.",
-        _draw_density,
+        draw_density,
         (6.4, 4.4),
     ),
     Chart(
@@ -297,7 +91,7 @@ CHARTS = (
         "Targets per image and per cluster",
         "Left: targets in each image. Right: targets in each cluster, two or more that are linked "
         "by centroids less than 10 px apart.",
-        _draw_counts,
+        draw_counts,
         (7.2, 3.2),
     ),
     Chart(
@@ -306,7 +100,7 @@ CHARTS = (
         "Pixels between the box of a target and the nearest box of those linked to it by centroids "
         "less than 10 px apart: the larger of the gaps in x and y, 0 where boxes touch or overlap. "
         "Single targets have none.",
-        _draw_gaps,
+        draw_gaps,
     ),
     Chart(
         "places",
@@ -314,7 +108,7 @@ CHARTS = (
         "All images scaled to one. The area of a square is the share of targets whose centroid "
         "lies in its cell, the largest fills the cell. Shade: mean share of sky over the images "
         "with a sky mask.",
-        _draw_places,
+        draw_places,
         (6.4, 4.2),
         beside=True,
     ),
@@ -323,7 +117,7 @@ CHARTS = (
         "Sky fraction",
         "Share of the pixels of an image that its sky mask marks as sky; images without a mask are "
         "left out.",
-        _draw_sky,
+        draw_sky,
     ),
     Chart(
         "scr",
@@ -331,7 +125,7 @@ CHARTS = (
         "|mean of the target - mean of the background| / standard deviation of the background, the "
         "latter at least one gray level. Background: what belongs to no target in the tight box "
         "padded by 10 px. The outer bins hold all that is smaller or larger.",
-        _draw_scr,
+        draw_scr,
     ),
 )
 """In the order of the page."""

@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from densesirst_gen.stats import DatasetStats
 
@@ -16,9 +17,10 @@ try:
 except ImportError as error:
     raise ImportError("figures need Matplotlib: pip install 'densesirst_gen[plot]'") from error
 
-from densesirst_gen.charts import CHARTS, Chart, Sample
+from densesirst_gen.charts import CHARTS, Chart
+from densesirst_gen.drawing import Sample
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "0.3",
     "axes.grid": True,
@@ -34,6 +36,7 @@ STYLE = {
     "legend.frameon": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "densesirst-gen",
+    "text.parse_math": False,
     "xtick.color": "0.3",
     "ytick.color": "0.3",
 }
@@ -98,11 +101,11 @@ def draw_figures(
 
 
 def _plain(label: str) -> str:
-    """A label that Matplotlib draws as it is: no formula, no letter that the font lacks."""
+    """A label that Matplotlib draws: not too long, no letter that the font lacks."""
     letters = get_font(findfont("DejaVu Sans")).get_charmap()
     short = label if len(label) <= LONGEST_LABEL else f"...{label[3 - LONGEST_LABEL :]}"
     drawn = "".join(c if ord(c) in letters and c.isprintable() else "?" for c in short)
-    return f" {drawn}".replace("$", r"\$")
+    return f" {drawn}"  # what starts with an underscore has no place in a legend
 
 
 def _drawn(chart: Chart, samples: Sequence[Sample]) -> Figure:

@@ -73,6 +73,7 @@ def test_stamps_stay_inside_their_patch_and_their_range(profile: str) -> None:
 def test_a_released_level_is_that_of_the_softened_peak() -> None:
     """However the target's own peak meets the Gaussian's, the stamp's peak is level x gain."""
     pastes = rows(500, height=7, width=7)
+    pastes["level"] /= 9  # so that no part of a target reaches white
     rise, _ = stamps(*table(pastes), pastes, GRID, PROFILES["bag-cp"])
     assert rise.max(axis=(1, 2)) == pytest.approx(pastes["level"] * pastes["gain"], abs=0.05)
 

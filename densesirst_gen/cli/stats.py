@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,35 +24,13 @@ from densesirst_gen.cli.options import (
     progress_bar,
     select,
 )
+from densesirst_gen.cli.stats_output import Comparison, Side, document_of, text_of, write_outputs
 
 if TYPE_CHECKING:
-    from densesirst_gen.fidelity import StatisticDistance
-    from densesirst_gen.figures import Figure
     from densesirst_gen.formats import SceneFile
     from densesirst_gen.probe import ProbeResult
-    from densesirst_gen.stats import DatasetStats
 
-N_SHOWN = 12
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """A dataset with its numbers; no `files` where only numbers were saved."""
-
-    label: str
-    stats: DatasetStats
-    files: Sequence[SceneFile] | None
-    set_aside: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class _Comparison:
-    """The reference, and what comparing with it gave."""
-
-    reference: _Side
-    distances: list[StatisticDistance]
-    sentence: str
-    probe: ProbeResult | None
+EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
 
 @click.command(epilog=EXIT_CODES)
@@ -75,7 +52,12 @@ class _Comparison:
 @click.option("--plots", type=path_out, help="folder to write the figures to, PNG and SVG")
 @click.option("--html", type=path_out, help="write a page: table, figures, images to look at")
 @click.option("--against", metavar="DIR|FILE", help="compare with a dataset, or what --save wrote")
-@click.option("--fail-over", type=float, help=f"exit code {PROBLEMS} above this mean ratio")
+@click.option(
+    "--fail-over",
+    type=click.FloatRange(0),
+    metavar="X",
+    help=f"exit code {PROBLEMS} above this mean ratio",
+)
 @click.option("--probe", is_flag=True, help="can a classifier tell the pixels of the two apart?")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="of comparisons")
 @click.option("--strict", is_flag=True, help=f"exit code {SET_ASIDE} if a scene was set aside")
@@ -112,183 +94,92 @@ def stats(
     """
     if against is None and (probe or fail_over is not None):
         raise click.UsageError("--probe and --fail-over need --against")
-    watch = partial(_measured, jobs=jobs, quiet=quiet)
-    mine = watch(folder, layout, sky, split, limit)
-    other = _reference(against, watch, probe) if against else None
+    _check_installed(["matplotlib"] * bool(plots or html) + ["jinja2"] * bool(html))
+    saved = _saved(against, probe) if against else None
+    own = _opened(folder, layout, sky, split, limit, quiet=quiet)
+    others = _opened(against, hint="--against", quiet=quiet) if against and not saved else ()
+    mine = _measured(folder, own, jobs, quiet)
+    other = saved or (_measured(against, others, jobs, quiet) if against else None)
     comparison = _compared(mine, other, seed, probe) if other else None
-    document = _document(mine, comparison)
-    _write(mine, comparison, document, save=save, csv_prefix=csv_prefix, plots=plots, html=html)
+    document = document_of(mine, comparison)
+    write_outputs(
+        mine, comparison, document, save=save, csv_prefix=csv_prefix, plots=plots, html=html
+    )
     if as_json:
         click.echo(json.dumps(document, allow_nan=False))
     elif not quiet:
-        click.echo(printable(_text(mine, comparison)))
+        click.echo(printable(text_of(mine, comparison)))
     _exit(mine, comparison, fail_over, strict=strict)
 
 
-def _measured(
+def _check_installed(modules: Sequence[str]) -> None:
+    """Before any work, rather than after it."""
+    for module in modules:
+        if find_spec(module) is None:
+            hint = f"pip install 'densesirst_gen[{EXTRAS[module]}]'"
+            raise click.ClickException(f"{module} is not installed: {hint}")
+
+
+def _opened(
     folder: str,
     layout: str | None = None,
     sky: Path | None = None,
     split: Path | None = None,
     limit: int | None = None,
     *,
-    jobs: int,
-    quiet: bool,
     hint: str = "DIR",
-) -> _Side:
-    from densesirst_gen.measure import measure
-
+    quiet: bool,
+) -> list[SceneFile]:
     dataset = open_dataset(folder, layout, sky, hint)
     for note in () if quiet else dataset.notes():
         click.echo(printable(f"note: {note}"), err=True)
     names = set(select(dataset, split, limit))
-    files = [file for file in dataset.scenes if file.name in names]
+    return [file for file in dataset.scenes if file.name in names]
+
+
+def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) -> Side:
+    from densesirst_gen.measure import measure
+
     with progress_bar(quiet) as progress:
         measured = measure(files, jobs=jobs, progress=progress)
     for name, reason in measured.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     files = [file for file in files if file.name not in measured.set_aside]
-    return _Side(folder, measured.stats, files, measured.set_aside)
+    return Side(label, measured.stats, files, measured.set_aside)
 
 
-def _reference(against: str, watch: Callable[..., _Side], probe: bool) -> _Side:
+def _saved(against: str, probe: bool) -> Side | None:
+    """What --save wrote, or None for a dataset."""
     from densesirst_gen.statsfile import read_saved
 
     saved = read_saved(Path(against)) if Path(against).is_file() else None
-    if saved is None:
-        return watch(against, hint="--against")
-    if probe:
+    if saved and probe:
         raise click.UsageError(f"--probe looks at pixels, {against} holds only numbers")
-    return _Side(against, saved, None, {})
+    return Side(against, saved, None, {}) if saved else None
 
 
-def _compared(mine: _Side, other: _Side, seed: int, probe: bool) -> _Comparison:
+def _compared(mine: Side, other: Side, seed: int, probe: bool) -> Comparison:
     from densesirst_gen.comparison import sentence
     from densesirst_gen.fidelity import compare
 
     distances = compare(mine.stats, other.stats, seed=seed)
     n_images = min(len(mine.stats.scenes), len(other.stats.scenes))
     result = _probed(mine, other, seed) if probe else None
-    return _Comparison(other, distances, sentence(distances, other.label, n_images), result)
+    return Comparison(other, distances, sentence(distances, other.label, n_images), result)
 
 
-def _probed(mine: _Side, other: _Side, seed: int) -> ProbeResult:
+def _probed(mine: Side, other: Side, seed: int) -> ProbeResult:
     from densesirst_gen.probe import probe
 
     return probe(*((file.load() for file in side.files or ()) for side in (mine, other)), seed=seed)
 
 
-def _document(mine: _Side, comparison: _Comparison | None) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    from densesirst_gen.comparison import comparison_document
-    from densesirst_gen.statsfile import SCHEMA
-    from densesirst_gen.version import __version__
-
-    document = {"schema": SCHEMA, "version": __version__, **_numbers(mine), "against": None}
-    if comparison:
-        document["against"] = {
-            **_numbers(comparison.reference),
-            **comparison_document(comparison.distances),
-            "sentence": comparison.sentence,
-            "probe": asdict(comparison.probe) if comparison.probe else None,
-        }
-    return document
-
-
-def _numbers(side: _Side) -> dict[str, Any]:
-    from densesirst_gen.headline import distributions
-
-    return {
-        "dataset": side.label,
-        "summary": side.stats.summary(),
-        "distributions": distributions(side.stats.targets),
-        "set_aside": side.set_aside,
-    }
-
-
-def _write(
-    mine: _Side,
-    comparison: _Comparison | None,
-    document: dict[str, Any],
-    *,
-    save: Path | None,
-    csv_prefix: str | None,
-    plots: Path | None,
-    html: Path | None,
-) -> None:
-    from densesirst_gen.output import write_atomically
-    from densesirst_gen.statsfile import csv_files, tables_document
-
-    if save:
-        full = {**document, "tables": tables_document(mine.stats)}
-        write_atomically(save, json.dumps(full, allow_nan=False).encode())
-    for name, content in csv_files(mine.stats) if csv_prefix else ():
-        write_atomically(Path(f"{csv_prefix}-{name}"), content)
-    figures = _figures(mine, comparison) if plots or html else []
-    for figure in figures if plots else ():
-        write_atomically(plots / f"{figure.name}.png", figure.png)
-        write_atomically(plots / f"{figure.name}.svg", figure.captioned_svg.encode())
-    if html:
-        write_atomically(html, _page(mine, comparison, figures).encode())
-
-
-def _figures(mine: _Side, comparison: _Comparison | None) -> list[Figure]:
-    from densesirst_gen.figures import draw_figures
-
-    if comparison is None:
-        return draw_figures(mine.stats)
-    other = comparison.reference
-    return draw_figures(mine.stats, other.stats, (mine.label, other.label))
-
-
-def _page(mine: _Side, comparison: _Comparison | None, figures: list[Figure]) -> str:
-    from densesirst_gen.readout import merged, table_rows
-    from densesirst_gen.report import report_html
-
-    rows = table_rows(mine.stats)
-    if comparison:
-        rows = merged(rows, table_rows(comparison.reference.stats))
-    files = [file for file, n in zip(mine.files or (), mine.stats.scenes["n_targets"]) if n]
-    shown = files[:: max(1, -(-len(files) // N_SHOWN))]
-    return report_html(
-        Path(mine.label).resolve().name,
-        rows,
-        figures,
-        (file.load() for file in shown),
-        comparison=comparison.distances if comparison else None,
-        sentence=_said(comparison) if comparison else "",
-    )
-
-
-def _text(mine: _Side, comparison: _Comparison | None) -> str:
-    """What people read on the terminal."""
-    from densesirst_gen.comparison import comparison_text
-    from densesirst_gen.readout import table_rows, table_text
-
-    if comparison is None:
-        return table_text([table_rows(mine.stats)])
-    sides = mine, comparison.reference
-    names = f"this       {mine.label}\nreference  {comparison.reference.label}\n"
-    tables = table_text([table_rows(side.stats) for side in sides], ("this", "reference"))
-    return "\n\n".join([names + tables, comparison_text(comparison.distances), _said(comparison)])
-
-
-def _said(comparison: _Comparison) -> str:
-    result = comparison.probe
-    if result is None:
-        return comparison.sentence
-    return (
-        f"{comparison.sentence} A classifier tells the clusters of the two apart with an AUC of "
-        f"{result.auc:.2f} ({result.low:.2f} to {result.high:.2f}); 0.5 is chance."
-    )
-
-
-def _exit(mine: _Side, comparison: _Comparison | None, over: float | None, *, strict: bool) -> None:
+def _exit(mine: Side, comparison: Comparison | None, over: float | None, *, strict: bool) -> None:
     from densesirst_gen.fidelity import score
 
     if comparison and over is not None:
         total = score(comparison.distances)
-        if total.n_compared == 0 or total.mean_ratio > over:
+        if total.n_compared == 0 or not total.mean_ratio <= over:
             click.echo(f"mean ratio {total.mean_ratio:.2f}, at most {over} was asked for", err=True)
             sys.exit(PROBLEMS)
     if strict and mine.set_aside:
