@@ -123,6 +123,7 @@ def _recipe_of(
         **recipe.to_dict(),
         "version": __version__,
         "layout": dataset.layout,
+        "span": next((source.span for source in sources), None),
         "scenes": len(sources),
         "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
         "library": library.digest if library else "own donors",

@@ -24,7 +24,7 @@ from densesirst_gen.codec import encode_png
 from densesirst_gen.config import PROFILES
 from densesirst_gen.demo import demo_dataset
 from densesirst_gen.donors import donor_scenes, make_library
-from densesirst_gen.formats import Dataset, read_dataset
+from densesirst_gen.formats import Dataset, DatasetError, read_dataset
 from densesirst_gen.formats.devkit import devkit_files
 from densesirst_gen.formats.dialects import infer_dialect
 from densesirst_gen.formats.voc import read_voc
@@ -375,3 +375,18 @@ def test_labels_read_back_are_components(built: Path) -> None:
     for file in read_dataset(built).scenes:
         scene: Scene = file.load()
         assert (label_mask(scene.labels > 0) == scene.labels).all()
+
+
+def test_a_declared_span_sets_the_levels(tmp_path: Path) -> None:
+    """A 14-bit sensor that looks at a dark sky still has 14 bits."""
+    for k in range(2):
+        scene = make_scene(name=f"s{k}", dtype=np.uint16, seed=k)
+        dim = replace(scene, image=scene.image // 16)
+        write_files(tmp_path / "in", devkit_files(dim, annotate(scene.labels)))
+    for span, white in ((None, 1023), ((0.0, 16383.0), 16383)):
+        out = tmp_path / f"out{white}"
+        library = make_library(demo_dataset(), "targets")
+        build_dataset(read_dataset(tmp_path / "in", span=span), out, RECIPE, library=library)
+        assert {tuple(line["levels"]) for line in read_plans(out)} == {(0.0, float(white))}
+    with pytest.raises(DatasetError, match="black < white"):
+        read_dataset(tmp_path / "in", span=(5.0, 5.0))

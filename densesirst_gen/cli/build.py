@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
     printable,
     progress_bar,
     select,
+    span_option,
 )
 from densesirst_gen.config import PROFILES, ConfigError, PasteConfig
 
@@ -80,6 +81,7 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the backgrounds  [recognised]")
+@span_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
 @click.option("--copies", type=click.IntRange(1), default=1, help="scenes made of each background")
@@ -109,6 +111,7 @@ def build(
     profile: str | None,
     config: Path | None,
     layout: str | None,
+    span: tuple[float, float] | None,
     split: Path | None,
     limit: int | None,
     copies: int,
@@ -139,7 +142,7 @@ def build(
     from densesirst_gen.build import build_dataset
     from densesirst_gen.produce import Recipe
 
-    dataset = open_dataset(backgrounds, layout, sky)
+    dataset = open_dataset(backgrounds, layout, sky, span=span)
     for note in () if quiet else dataset.notes():
         click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")

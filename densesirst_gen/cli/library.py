@@ -15,6 +15,7 @@ from densesirst_gen.cli.options import (
     path_in,
     path_out,
     select,
+    span_option,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def library() -> None:
 @click.argument("backgrounds", metavar="DIR")
 @click.option("--out", "-o", type=path_out, required=True, help="file to write, .npz")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@span_option
 @click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
 @click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
 @click.option("--min-area", type=click.IntRange(1), help="mask pixels")
@@ -43,6 +45,7 @@ def library_extract(
     backgrounds: str,
     out: Path,
     layout: str | None,
+    span: tuple[float, float] | None,
     split: Path | None,
     kind: str,
     seed: int,
@@ -60,7 +63,7 @@ def library_extract(
 
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
-    dataset = open_dataset(backgrounds, layout, None)
+    dataset = open_dataset(backgrounds, layout, span=span)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
     with workers(jobs) as run:

@@ -32,7 +32,12 @@ def printable(text: str) -> str:
 
 
 def open_dataset(
-    backgrounds: str, layout: str | None, sky: Path | None, hint: str = "--backgrounds"
+    backgrounds: str,
+    layout: str | None,
+    sky: Path | None = None,
+    hint: str = "--backgrounds",
+    *,
+    span: tuple[float, float] | None = None,
 ) -> Dataset:
     name, _, seed = backgrounds.partition(":")
     if name == "demo" and not Path(backgrounds).exists():
@@ -46,7 +51,7 @@ def open_dataset(
     root = Path(backgrounds).expanduser()
     if not root.is_dir() and root.suffix != ".json":
         raise click.BadParameter(f"{backgrounds} is not a folder", param_hint=hint)
-    return read_dataset(root, layout=layout, sky_dir=sky)
+    return read_dataset(root, layout=layout, sky_dir=sky, span=span)
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
@@ -77,6 +82,15 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Iterable[Any], int], Iterabl
 common_options = (
     click.option("--quiet", "-q", is_flag=True, help="no progress bar, no summary line"),
     click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
+)
+
+
+span_option = click.option(
+    "--span",
+    type=float,
+    nargs=2,
+    metavar="BLACK WHITE",
+    help="values of black and white where images are not 8 bits deep  [from each image]",
 )
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from densesirst_gen.formats import coco_reader, devkit, folders, plain, sirst
 from densesirst_gen.formats.coco_reader import read_coco
-from densesirst_gen.formats.dataset import Dataset, SceneFile, with_sky
+from densesirst_gen.formats.dataset import Dataset, SceneFile, with_sky, with_span
 from densesirst_gen.formats.paths import DatasetError, examples
 from densesirst_gen.formats.splits import read_split
 
@@ -51,6 +51,7 @@ def read_dataset(
     *,
     layout: str | None = None,
     sky_dir: str | PathLike[str] | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Dataset:
     """Find the scenes of a dataset; nothing is decoded.
 
@@ -62,6 +63,8 @@ def read_dataset(
         A key of `LAYOUTS`. None: recognised.
     sky_dir : path, optional
         Folder of sky masks, ``NAME_pixels0.png`` or ``NAME.png``, in place of those of the layout.
+    span : tuple of float, optional
+        (black, white) of images that are not 8 bits deep. None: from each image, see `Scene.levels`.
 
     Raises
     ------
@@ -72,7 +75,8 @@ def read_dataset(
     if layout is not None and layout not in LAYOUTS:
         raise DatasetError(f"unknown layout {layout!r}, known are {', '.join(LAYOUTS)}")
     dataset = LAYOUTS[layout or detect_layout(root)].read(root)
-    return dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    return dataset if span is None else with_span(dataset, span)
 
 
 def detect_layout(root: str | PathLike[str]) -> str:

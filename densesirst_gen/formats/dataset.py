@@ -30,12 +30,15 @@ class SceneFile:
         Target mask; None: no annotation file, read as no targets.
     sky : Path, optional
         Sky mask; None: not annotated.
+    span : tuple of float, optional
+        (black, white) of an image that is not 8 bits deep; None: from the image, see `Scene.levels`.
     """
 
     name: str
     image: Path
     mask: Path | None = None
     sky: Path | None = None
+    span: tuple[float, float] | None = None
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
@@ -70,7 +73,8 @@ class SceneFile:
         notes = [f"image: {note}" for note in image.notes]
         labels = self._read_labels(image.array.shape, notes)
         sky = self._read_mask("sky", image.array.shape, notes)
-        return Scene(self.name, image.array, labels, sky), notes
+        span = None if image.array.dtype == np.uint8 else self.span
+        return Scene(self.name, image.array, labels, sky, span), notes
 
     def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:
         mask = self._read_mask("mask", shape, notes)
@@ -168,6 +172,19 @@ def make_dataset(
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - images.keys()))
     return Dataset(root, layout, tuple(scenes), present, absent)
+
+
+def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
+    """The dataset with black and white declared for its images that are not 8 bits deep.
+
+    Raises
+    ------
+    DatasetError
+        If white is not above black.
+    """
+    if not span[0] < span[1]:
+        raise DatasetError(f"span must be (black, white) with black < white, got {span}")
+    return replace(dataset, scenes=tuple(replace(s, span=span) for s in dataset.scenes))
 
 
 def check_names(names: Mapping[str, object]) -> None:
