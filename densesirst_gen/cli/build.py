@@ -46,7 +46,10 @@ def _option_names(name: str, default: Any) -> tuple[str, ...]:
 
 
 def _option_type(f: Any) -> dict[str, Any]:
-    common = {"default": None, "help": f.metadata["help"]}
+    default = PasteConfig().to_dict()[f.name]
+    values = default if isinstance(default, list) else [default]
+    words = " ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values)
+    common = {"default": None, "help": f"{f.metadata['help']}  [{words}]"}
     if f.metadata["rule"] == "choice":
         return {**common, "type": click.Choice(f.metadata["choices"])}
     if isinstance(f.default, bool):
@@ -73,7 +76,7 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
         raise click.UsageError(str(error)) from error
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.option("--backgrounds", "-b", required=True, metavar="DIR", help="dataset, or demo[:SEED]")
 @click.option("--out", "-o", type=path_out, help="folder to write  [default: dense-NAME]")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
