@@ -47,7 +47,7 @@ class Chart:
     def size_for(self, n_samples: int) -> tuple[float, float]:
         """Width and height, inches."""
         width, height = self.size
-        return (width * 1.5, height * 0.9) if self.beside and n_samples > 1 else (width, height)
+        return (width * 1.25, height * 0.8) if self.beside and n_samples > 1 else (width, height)
 
 
 CHARTS = (

@@ -68,7 +68,7 @@ def _histogram(
 
 def _say_empty(axes: Axes) -> None:
     axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=GRAY)
-    axes.tick_params(left=False, labelleft=False)
+    axes.set_yticks([])
 
 
 def _whole_edges(values: Sequence[np.ndarray], low: int) -> np.ndarray:
@@ -192,9 +192,9 @@ def draw_places(canvas: Canvas, samples: Sequence[Sample]) -> None:
         shown = axes.imshow(
             100 * sample.stats.sky_map, SKY_SHADES, vmin=0, vmax=100, extent=(0, 1, 1, 0)
         )
-        squares = _squares(sample.stats)
-        axes.add_collection(PolyCollection(list(squares), facecolor=VERMILLION))
-        if not len(squares):
+        corners = squares(sample.stats)
+        axes.add_collection(PolyCollection(list(corners), facecolor=VERMILLION))
+        if not len(corners):
             _say_empty(axes)
         axes.set(aspect=0.75, xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="x / width")
         axes.grid(False)
@@ -205,7 +205,7 @@ def draw_places(canvas: Canvas, samples: Sequence[Sample]) -> None:
     canvas.colorbar(shown, ax=panels, label="mean share of sky (%)", shrink=0.8)
 
 
-def _squares(stats: DatasetStats) -> np.ndarray:
+def squares(stats: DatasetStats) -> np.ndarray:
     """(M, 4, 2) corners; the area of a square goes with the number of targets in its cell."""
     targets, (rows, cols) = stats.targets, SKY_GRID
     scenes = stats.scenes[targets["scene"]]

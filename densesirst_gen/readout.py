@@ -51,9 +51,12 @@ def table_text(tables: Sequence[Sequence[Section]], headings: Sequence[str] = ()
 
 
 def merged(table: Sequence[Section], reference: Sequence[Section]) -> list[Section]:
-    """One table out of two, each value followed by that of the reference in brackets."""
+    """One table of two: each value, then that of the reference in brackets."""
     return [
-        (section, [(n, f"{v}  [{w}]") for (n, v), (_, w) in zip(rows, others, strict=True)])
+        (
+            f"{section} [reference]",
+            [(n, f"{v} [{w}]") for (n, v), (_, w) in zip(rows, others, strict=True)],
+        )
         for (section, rows), (_, others) in zip(table, reference, strict=True)
     ]
 
@@ -160,4 +163,5 @@ def _percent(share: float, n: int, digits: int = 1) -> str:
 def _quantiles(values: np.ndarray, digits: int = 1) -> str:
     if len(values) == 0:
         return ABSENT
-    return ", ".join(f"{q:.{digits}f}" for q in np.percentile(values, QUANTILES))
+    found = np.percentile(values, QUANTILES, method="nearest")
+    return ", ".join(f"{q:.{digits}f}" for q in found)

@@ -23,6 +23,7 @@ from densesirst_gen.cli.options import (
     printable,
     progress_bar,
     select,
+    span_option,
 )
 from densesirst_gen.cli.stats_output import Comparison, Side, document_of, text_of, write_outputs
 
@@ -37,6 +38,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 @click.argument("folder", metavar="DIR")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of DIR  [recognised]")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
+@span_option
 @click.option("--split", type=path_in, help="file of the scenes to measure")
 @click.option("--limit", type=click.IntRange(0), help="measure the first N scenes only")
 @click.option(
@@ -66,6 +68,7 @@ def stats(
     folder: str,
     layout: str | None,
     sky: Path | None,
+    span: tuple[float, float] | None,
     split: Path | None,
     limit: int | None,
     jobs: int,
@@ -88,16 +91,17 @@ def stats(
     densesirst-gen stats dense/ --plots figures --html dense.html
     densesirst-gen stats dense/ --against SIRSTdevkit/ --fail-over 1
 
-    --layout, --sky, --split and --limit are for DIR. To compare with a part of a dataset, save its
-    numbers first: stats DIR2 --split FILE --save part.json. With --against, a ratio of 1 is the
-    noise floor: as far away as another draw of the reference could be.
+    --layout, --sky, --split and --limit are for DIR only. To compare with a part of a dataset,
+    save its numbers first: stats DIR2 --split FILE --save part.json. With --against, a ratio of 1
+    is the noise floor: as far away as another draw of the reference could be.
     """
     if against is None and (probe or fail_over is not None):
         raise click.UsageError("--probe and --fail-over need --against")
     _check_installed(["matplotlib"] * bool(plots or html) + ["jinja2"] * bool(html))
     saved = _saved(against, probe) if against else None
-    own = _opened(folder, layout, sky, split, limit, quiet=quiet)
-    others = _opened(against, hint="--against", quiet=quiet) if against and not saved else ()
+    against = None if saved else against
+    own = _opened(folder, layout, sky, span, split, limit, quiet=quiet)
+    others = _opened(against, span=span, hint="--against", quiet=quiet) if against else []
     mine = _measured(folder, own, jobs, quiet)
     other = saved or (_measured(against, others, jobs, quiet) if against else None)
     comparison = _compared(mine, other, seed, probe) if other else None
@@ -124,13 +128,14 @@ def _opened(
     folder: str,
     layout: str | None = None,
     sky: Path | None = None,
+    span: tuple[float, float] | None = None,
     split: Path | None = None,
     limit: int | None = None,
     *,
     hint: str = "DIR",
     quiet: bool,
 ) -> list[SceneFile]:
-    dataset = open_dataset(folder, layout, sky, hint)
+    dataset = open_dataset(folder, layout, sky, hint, span=span)
     for note in () if quiet else dataset.notes():
         click.echo(printable(f"note: {note}"), err=True)
     names = set(select(dataset, split, limit))
