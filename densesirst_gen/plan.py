@@ -214,20 +214,38 @@ def make_plan(
     if free is None:
         free = free_positions(~allowed(scene, config), side, side)
     windows = choose_windows(free, draws.windows, side, scene.image)
-    requested = int(draws.per_window.sum())
     if len(windows) == 0:
         reason = "no_window" if allowed(scene, config).any() else "no_sky"
-        return _empty(scene.name, config, requested, reason)
+        return _empty(scene.name, config, int(draws.per_window.sum()), reason)
+    return _filled(scene, library, config, draws, windows)
+
+
+def _filled(
+    scene: Scene,
+    library: TargetLibrary,
+    config: PasteConfig,
+    draws: _Draws,
+    windows: np.ndarray,
+) -> PastePlan:
+    """The plan for regions that have their place: their targets, as far as they fit and show."""
     shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
     pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config)
-    dropped["no_window"] = int(draws.per_window[len(windows) :].sum())
     seen = _look(scene, pastes, rise, masks, config)
-    dropped["invisible"] = int((~seen).sum())
+    dropped |= {
+        "no_window": int(draws.per_window[len(windows) :].sum()),
+        "invisible": int((~seen).sum()),
+    }
     pastes, rise, masks = pastes[seen], rise[seen], masks[seen]
     pastes["label"] = scene.n_targets + 1 + np.arange(len(pastes))
-    dropped = {reason: n for reason, n in dropped.items() if n}
-    skip_reason = "" if len(pastes) else "nothing_visible"
-    plan = PastePlan(scene.name, config, pastes, windows, requested, dropped, skip_reason)
+    plan = PastePlan(
+        scene.name,
+        config,
+        pastes,
+        windows,
+        int(draws.per_window.sum()),
+        {reason: n for reason, n in dropped.items() if n},
+        "" if len(pastes) else "nothing_visible",
+    )
     object.__setattr__(plan, "stamps", (rise, masks))
     return plan
 

@@ -177,8 +177,8 @@ def plan_line(
 
     ``under`` holds the background's pixels below every patch (rows of the plan, then raster order,
     little-endian, base64), so a rendered scene can be turned back into its background, and
-    rendered again, without any other file. ``inputs`` are the SHA-256 of the files it was read from:
-    image, target mask, sky mask, as far as there are.
+    rendered again, without any other file. ``inputs`` are the SHA-256 of the files it was read
+    from: image, target mask, sky mask, as far as there are.
     """
     index = pixels_of(plan.pastes, plan.config.patch_px, scene.shape[1])
     under = background.image.ravel()[np.minimum(index, scene.image.size - 1)]

@@ -64,7 +64,7 @@ def read_dataset(
     sky_dir : path, optional
         Folder of sky masks, ``NAME_pixels0.png`` or ``NAME.png``, in place of those of the layout.
     span : tuple of float, optional
-        (black, white) of images that are not 8 bits deep. None: from each image, see `Scene.levels`.
+        (black, white) of images that are not 8 bits deep. None: from each, see `Scene.levels`.
 
     Raises
     ------

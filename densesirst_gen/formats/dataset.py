@@ -31,7 +31,7 @@ class SceneFile:
     sky : Path, optional
         Sky mask; None: not annotated.
     span : tuple of float, optional
-        (black, white) of an image that is not 8 bits deep; None: from the image, see `Scene.levels`.
+        (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
     """
 
     name: str
@@ -123,7 +123,10 @@ class Dataset:
 
     def notes(self) -> list[str]:
         """What a careful reader should know: where files are missing that others have."""
-        notes = [*self._gaps("mask", "read as without targets"), *self._gaps("sky", "not annotated")]
+        notes = [
+            *self._gaps("mask", "read as without targets"),
+            *self._gaps("sky", "not annotated"),
+        ]
         if self.absent:
             found = examples(self.absent)
             notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
