@@ -257,12 +257,14 @@ def _manifest(
         },
         "summary": asdict(summary),
         "files": {"list": CHECKSUMS, "sha256": file_digest(folder.root / CHECKSUMS)},
-        "notes": dict(_notes(folder)),
+        "unpasted": _of_scenes(folder, "skip_reason"),
+        "notes": _of_scenes(folder, "notes"),
     }
 
 
-def _notes(folder: BuildFolder) -> Iterator[tuple[str, Any]]:
-    return ((e["name"], e["notes"]) for e in folder.sorted_entries() if e.get("notes"))
+def _of_scenes(folder: BuildFolder, key: str) -> dict[str, Any]:
+    """What the journal says under a key, of the scenes that have it."""
+    return {e["name"]: e[key] for e in folder.sorted_entries() if e.get(key)}
 
 
 def _now() -> str:

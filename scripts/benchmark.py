@@ -2,6 +2,7 @@
 
 python scripts/benchmark.py build [--backgrounds DIR] [--sky DIR] [--rounds 3]
 python scripts/benchmark.py render [--rounds 30]
+python scripts/benchmark.py stats [--backgrounds DIR] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from densesirst_gen import codec
 from densesirst_gen.annotate import label_mask
 from densesirst_gen.config import PasteConfig
-from densesirst_gen.formats import Dataset, read_dataset
+from densesirst_gen.formats import Dataset, SceneFile, read_dataset
 from densesirst_gen.formats.devkit import PALETTES
 from densesirst_gen.library import build_library, shapes_at
 from densesirst_gen.placement import choose_windows, free_positions
@@ -34,7 +35,7 @@ from densesirst_gen.scene import Scene
 def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["build", "render", "floor"])
+    parser.add_argument("what", choices=["build", "render", "stats", "floor"])
     parser.add_argument("--backgrounds", default="demo")
     parser.add_argument("--sky")
     parser.add_argument("--out", help=argparse.SUPPRESS)
@@ -44,6 +45,8 @@ def main() -> None:
         floor(_dataset(args.backgrounds, args.sky), Path(args.out))
     elif args.what == "build":
         benchmark_build(args.backgrounds, args.sky, args.rounds or 3)
+    elif args.what == "stats":
+        benchmark_stats(args.backgrounds, args.sky, args.rounds or 3)
     else:
         benchmark_render(args.rounds or 30)
 
@@ -68,9 +71,7 @@ def floor(dataset: Dataset, built: Path) -> None:
         for source in dataset.scenes:
             made, texts = outputs[source.name].load(), _texts(built, source.name)
             start = time.perf_counter()
-            codec.read_image(source.image)
-            for path in source.files()[1:]:
-                codec.read_mask(path, sparse=False)
+            _decode(source)
             for number, content in enumerate([*_encoded(made), *texts]):
                 (Path(folder) / f"{source.name}.{number}").write_bytes(content)
             spent += time.perf_counter() - start
@@ -106,7 +107,7 @@ def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
         for _ in range(rounds):
             for jobs in (1, 2):
                 shutil.rmtree(out, ignore_errors=True)
-                seconds, peak = _timed([*source, "--out", str(out), "-q", "-j", str(jobs)])
+                seconds, peak = _timed(["build", *source, "--out", str(out), "-q", "-j", str(jobs)])
                 times[f"jobs {jobs}"].append(seconds)
                 memory[f"jobs {jobs}"] = peak
             command = [sys.executable, __file__, "floor", *source, "--out", str(out)]
@@ -121,17 +122,48 @@ def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
 
 
 def _timed(arguments: Sequence[str]) -> tuple[float, int]:
-    """Seconds of wall time and peak memory (MB) of the largest process of a build."""
+    """Seconds of wall time and peak memory (MB) of the largest process of a command."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )
-    build = [sys.executable, "-m", "densesirst_gen", "build", *arguments]
+    command = [sys.executable, "-m", "densesirst_gen", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     start = time.perf_counter()
-    command = [sys.executable, "-c", code, *build]
-    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return time.perf_counter() - start, int(run.stdout)
+    watched = [sys.executable, "-c", code, *command]
+    run = subprocess.run(watched, check=True, capture_output=True, text=True, env=environment)
+    return time.perf_counter() - start, int(run.stdout.split()[-1])
+
+
+# ---- stats: a whole process, against decoding every file once
+
+
+def benchmark_stats(folder: str, sky: str | None, rounds: int) -> None:
+    """The command with one and two jobs, against the floor; then rows without images."""
+    dataset = _dataset(folder, sky)
+    times: dict[str, list[float]] = {"floor": [], "jobs 1": [], "jobs 2": []}
+    memory = {}
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for source in dataset.scenes:
+            _decode(source)
+        times["floor"].append(time.perf_counter() - start)
+        for jobs in (1, 2):
+            arguments = [folder, *(["--sky", sky] if sky else []), "-q", "-j", str(jobs)]
+            seconds, memory[f"jobs {jobs}"] = _timed(["stats", *arguments])
+            times[f"jobs {jobs}"].append(seconds)
+    print(f"{len(dataset.scenes)} images, {rounds} rounds, whole process")
+    for name, values in times.items():
+        print(f"{name:8} {_spread(values, 's')}")
+    print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
+    print(f"jobs 2 takes {_ratio(times['jobs 2'], times['floor'])} times the floor")
+    print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
+
+
+def _decode(source: SceneFile) -> None:
+    codec.read_image(source.image)
+    for path in source.files()[1:]:
+        codec.read_mask(path, sparse=False)
 
 
 # ---- render: one image in memory, against copying it
