@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from densesirst_gen.fidelity import StatisticDistance, score
 from densesirst_gen.gallery import data_uri, scene_view
@@ -21,31 +21,10 @@ from densesirst_gen.version import __version__
 if TYPE_CHECKING:
     import jinja2
 
-MAX_SVG_BYTES = 400_000
-"""A figure with more, thousands of markers say, is shown as PNG."""
+    from densesirst_gen.figures import Figure
 
 SHORTEST_BAR, LONGEST_BAR = 2.0, 5.0
 """Bars of the comparison end at the largest ratio, but not before the one or after the other."""
-
-
-class Figure(Protocol):
-    """A figure with its definition, as `densesirst_gen.figures` makes them."""
-
-    @property
-    def title(self) -> str:
-        """A few words."""
-
-    @property
-    def caption(self) -> str:
-        """What is drawn."""
-
-    @property
-    def svg(self) -> str:
-        """An SVG document."""
-
-    @property
-    def png(self) -> bytes:
-        """The same as a PNG file."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +64,8 @@ def report_html(
     rows : sequence of (section, [(name, value)])
         The table, as it is to be read.
     figures : sequence of Figure
+        From `figures.draw_figures`. Each is an image of its own, from which neither scripts nor
+        style rules reach the page.
     scenes : iterable of Scene
         Read once, one after another. Each is embedded with all its pixels, about 0.3 MB for
         640 x 512: a dozen is a good number.
@@ -109,7 +90,7 @@ def report_html(
         title=title,
         sentence=sentence,
         sections=[(name, items) for name, items in rows if items],
-        figures=[(figure, _figure_uri(figure)) for figure in figures],
+        figures=[(f, data_uri("image/svg+xml", f.svg.encode())) for f in figures],
         views=[scene_view(scene) for scene in scenes],
         bars=_bars(comparison or ()),
         total=score(comparison or ()),
@@ -135,14 +116,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters["number"] = _number
     return environment.get_template("report.html.j2")
-
-
-def _figure_uri(figure: Figure) -> str:
-    """As an image of its own, in which neither scripts nor style rules reach the page."""
-    svg = figure.svg.encode("utf-8")
-    if 0 < len(svg) <= MAX_SVG_BYTES:
-        return data_uri("image/svg+xml", svg)
-    return data_uri("image/png", figure.png)
 
 
 def _bars(comparison: Sequence[StatisticDistance]) -> list[Bar]:
