@@ -24,7 +24,7 @@ from densesirst_gen import codec
 from densesirst_gen.annotate import label_mask
 from densesirst_gen.config import PasteConfig
 from densesirst_gen.formats import Dataset, SceneFile, read_dataset
-from densesirst_gen.formats.devkit import PALETTES
+from densesirst_gen.formats.devkit import PALETTES, encode_image
 from densesirst_gen.library import build_library, shapes_at
 from densesirst_gen.placement import choose_windows, free_positions
 from densesirst_gen.plan import allowed, make_plan, scene_rng
@@ -81,7 +81,7 @@ def floor(dataset: Dataset, built: Path) -> None:
 def _encoded(scene: Scene) -> list[bytes]:
     assert scene.sky is not None
     mask, sky = scene.labels > 0, scene.sky
-    contents = [codec.encode_png(scene.image)]
+    contents = [encode_image(scene.image)]
     for part, values in (("SIRST", mask), ("SkySeg", sky)):
         colours, bits = PALETTES[part]
         contents.append(codec.encode_png(values.astype(np.uint8) * 255))
@@ -113,11 +113,15 @@ def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
             command = [sys.executable, __file__, "floor", *source, "--out", str(out)]
             run = subprocess.run(command, check=True, capture_output=True, text=True)
             times["floor"].append(float(run.stdout))
-    print(f"{n} images, {rounds} rounds, whole process")
-    for name, values in times.items():
-        print(f"{name:8} {_spread(values, 's')}   {n / statistics.median(values):6.1f} images/s")
+    _tell(n, times, memory)
     print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
     print(f"jobs 2 has {_ratio(times['jobs 1'], times['jobs 2'])} times the throughput of jobs 1")
+
+
+def _tell(n: int, times: dict[str, list[float]], memory: dict[str, int]) -> None:
+    print(f"{n} images, {len(times['floor'])} rounds, whole process")
+    for name, values in times.items():
+        print(f"{name:8} {_spread(values, 's')}   {n / statistics.median(values):6.1f} images/s")
     print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
 
 
@@ -152,12 +156,9 @@ def benchmark_stats(folder: str, sky: str | None, rounds: int) -> None:
             arguments = [folder, *(["--sky", sky] if sky else []), "-q", "-j", str(jobs)]
             seconds, memory[f"jobs {jobs}"] = _timed(["stats", *arguments])
             times[f"jobs {jobs}"].append(seconds)
-    print(f"{len(dataset.scenes)} images, {rounds} rounds, whole process")
-    for name, values in times.items():
-        print(f"{name:8} {_spread(values, 's')}")
+    _tell(len(dataset.scenes), times, memory)
     print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
     print(f"jobs 2 takes {_ratio(times['jobs 2'], times['floor'])} times the floor")
-    print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
 
 
 def _decode(source: SceneFile) -> None:
