@@ -92,12 +92,17 @@ def draw_figures(
     labels : (str, str)
         Names of the two in the legend.
     """
+    shown = [stats] if reference is None else [stats, reference]
+    samples = [Sample(s, _plain(label)) for s, label in zip(shown, labels, strict=False)]
+    return draw_charts(CHARTS, samples)
+
+
+def draw_charts(charts: Sequence[Chart], samples: Sequence[Sample]) -> list[Figure]:
+    """Draw charts in the package's style."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        shown = [stats] if reference is None else [stats, reference]
-        samples = [Sample(s, _plain(label)) for s, label in zip(shown, labels, strict=False)]
-        return [_drawn(chart, samples) for chart in CHARTS]
+        return [_drawn(chart, samples) for chart in charts]
 
 
 def _plain(label: str) -> str:

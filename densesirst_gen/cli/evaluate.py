@@ -1,0 +1,177 @@
+"""``densesirst-gen evaluate``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from densesirst_gen.cli.options import (
+    EXIT_CODES,
+    LAYOUTS,
+    open_dataset,
+    path_in,
+    path_out,
+    printable,
+    progress_bar,
+    select,
+    span_option,
+)
+
+if TYPE_CHECKING:
+    from densesirst_gen.formats import SceneFile
+    from densesirst_gen.train.evaluate import Evaluation
+    from densesirst_gen.train.predictions import Predictions
+
+STDOUT = "-"
+MATCHINGS = ("hungarian", "first", "dnanet_legacy")
+EMPTY = ("skip", "zero", "one")
+
+
+@click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
+@click.option(
+    "--predictions", "-p", required=True, type=path_in, help="COCO results, or a folder of maps"
+)
+@click.option("--dataset", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@span_option
+@click.option("--split", "names", type=path_in, help="file of the scenes to score")
+@click.option("--limit", type=click.IntRange(0), help="score the first N scenes only")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="probabilities above it, boxes from it on  [0.5; boxes: where F1 is greatest]",
+)
+@click.option(
+    "--iou", "iou_thr", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="of boxes"
+)
+@click.option("--legacy-plus-one", is_flag=True, help="VOC: widths are x1 - x0 + 1, as in mmdet")
+@click.option(
+    "--gt-offset", type=float, default=0.0, show_default=True, help="VOC: moves true boxes, px"
+)
+@click.option(
+    "--max-dets", type=click.IntRange(0), default=100, show_default=True, help="COCO; 0: any number"
+)
+@click.option("--matching", type=click.Choice(MATCHINGS), default="hungarian", show_default=True)
+@click.option(
+    "--max-dist", type=float, default=3.0, show_default=True, help="of matched centroids, px"
+)
+@click.option(
+    "--empty",
+    type=click.Choice(EMPTY),
+    default="skip",
+    show_default=True,
+    help="images without targets and pixels, in nIoU",
+)
+@click.option(
+    "--mask-score",
+    type=click.Choice(("max", "mean")),
+    default="max",
+    show_default=True,
+    help="score of the box of a component",
+)
+@click.option("--split-peaks", is_flag=True, help="divide components at their local maxima")
+@click.option("--json", "json_out", metavar="FILE|-", help="write all numbers; -: to stdout")
+@click.option("--plots", type=path_out, help="folder for figures and a sheet of the worst scenes")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
+)
+@click.option("--quiet", "-q", is_flag=True, help="no progress bar, no table")
+def evaluate(
+    predictions: Path,
+    dataset: str,
+    layout: str | None,
+    span: tuple[float, float] | None,
+    names: Path | None,
+    limit: int | None,
+    max_dets: int,
+    split_peaks: bool,
+    json_out: str | None,
+    plots: Path | None,
+    jobs: int,
+    quiet: bool,
+    **rules: Any,
+) -> None:
+    """Score what any detector predicts: boxes, masks or probability maps.
+
+    \b
+    densesirst-gen evaluate -p results.json -d dense/ --split dense/Splits/test.txt
+    densesirst-gen evaluate -p maps/ -d dense/ --plots figures --json scores.json
+
+    A map is named like its scene; its values are 0..1, or 0..255 or 0..65535 by bit depth. The
+    image_id of a COCO result is a scene's name, or an id of the dataset's own COCO file.
+    """
+    if plots and find_spec("matplotlib") is None:
+        hint = "pip install 'densesirst_gen[plot]'"
+        raise click.ClickException(f"matplotlib is not installed: {hint}")
+    from densesirst_gen.train.evaluate import Scoring
+    from densesirst_gen.train.evaluate import evaluate as scored
+    from densesirst_gen.train.predictions import read_predictions
+
+    opened = open_dataset(dataset, layout, hint="--dataset", span=span)
+    chosen = set(select(opened, names, limit))
+    files = [file for file in opened.scenes if file.name in chosen]
+    found = read_predictions(predictions, opened, [file.name for file in files])
+    for note in () if quiet else (*opened.notes(), *found.notes()):
+        click.echo(printable(f"note: {note}"), err=True)
+    scoring = Scoring(max_dets=max_dets or None, split="peak" if split_peaks else "none", **rules)
+    with progress_bar(quiet) as progress:
+        evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
+    if plots:
+        _write_plots(plots, evaluation, files, found)
+    _tell(evaluation, found, dataset, json_out, quiet=quiet)
+
+
+def _write_plots(
+    folder: Path, evaluation: Evaluation, files: Sequence[SceneFile], predictions: Predictions
+) -> None:
+    """Figures as PNG and SVG, and ``worst.png``; files of the same name are replaced."""
+    from densesirst_gen.output import write_atomically
+    from densesirst_gen.preview import png
+    from densesirst_gen.train.evaluate_plots import draw_evaluation
+    from densesirst_gen.train.evaluate_sheet import worst_sheet
+
+    for figure in draw_evaluation(evaluation):
+        write_atomically(folder / f"{figure.name}.png", figure.png)
+        write_atomically(folder / f"{figure.name}.svg", figure.captioned_svg.encode())
+    write_atomically(folder / "worst.png", png(worst_sheet(evaluation, files, predictions)))
+
+
+def _tell(
+    evaluation: Evaluation,
+    predictions: Predictions,
+    dataset: str,
+    json_out: str | None,
+    *,
+    quiet: bool,
+) -> None:
+    from densesirst_gen.output import write_atomically
+    from densesirst_gen.train.evaluate_text import evaluation_text
+
+    if json_out:
+        text = json.dumps(_document(evaluation, predictions, dataset), allow_nan=False)
+        if json_out == STDOUT:
+            click.echo(text)
+            return
+        write_atomically(Path(json_out), text.encode())
+    if not quiet:
+        click.echo(printable(evaluation_text(evaluation)))
+
+
+def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) -> dict[str, Any]:
+    from densesirst_gen.train.evaluate import SCHEMA
+    from densesirst_gen.version import __version__
+
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "dataset": dataset,
+        "predictions": str(predictions.source),
+        "missing": list(predictions.missing),
+        "extra": list(predictions.extra),
+        **evaluation.to_dict(),
+    }

@@ -1,0 +1,1 @@
+"""Training and evaluating detectors: optional, nothing outside this package needs it."""
