@@ -1,0 +1,70 @@
+"""What the tests of the detectors share: a few easy images, and a short training on them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from densesirst_gen.train.detectors.base import Detector, ImageMeta, Targets
+
+
+def toy_batch(
+    n: int = 8, side: int = 128, sizes: tuple[int, int] = (10, 20), *, seed: int = 0
+) -> tuple[Tensor, Targets]:
+    """Bright rectangles, one to three an image, over a dark lower half and a brighter sky."""
+    generator = torch.Generator().manual_seed(seed)
+    images = 0.2 + 0.02 * torch.randn(n, 1, side, side, generator=generator)
+    images[:, :, : side // 2] += 0.2
+    labels = torch.zeros(n, side, side, dtype=torch.int32)
+    sky = torch.zeros(n, side, side, dtype=torch.uint8)
+    sky[:, : side // 2] = 1
+    boxes = [_draw_targets(images[k, 0], labels[k], 1 + k % 3, sizes, generator) for k in range(n)]
+    return images.clamp(0, 1), Targets(boxes, labels, sky)
+
+
+def _draw_targets(
+    image: Tensor, labels: Tensor, n: int, sizes: tuple[int, int], generator: torch.Generator
+) -> Tensor:
+    """Draw `n` targets, each in a vertical strip of its own; give their boxes."""
+    strip = image.shape[1] // n
+    boxes = []
+    for k in range(n):
+        height, width = torch.randint(sizes[0], sizes[1] + 1, (2,), generator=generator).tolist()
+        y = int(torch.randint(image.shape[0] - height, (1,), generator=generator))
+        x = k * strip + int(torch.randint(strip - width, (1,), generator=generator))
+        image[y : y + height, x : x + width] += 0.4
+        labels[y : y + height, x : x + width] = k + 1
+        boxes.append([x, y, x + width, y + height])
+    return torch.tensor(boxes, dtype=torch.float32)
+
+
+def toy_metas(images: Tensor) -> list[ImageMeta]:
+    height, width = images.shape[2:]
+    return [ImageMeta((height, width))] * len(images)
+
+
+def overfit(
+    detector: Detector, images: Tensor, targets: Targets, *, steps: int, lr: float
+) -> list[float]:
+    """Train on one batch, then settle the running statistics; gives the loss of each step."""
+    trained = [p for p in detector.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=lr)
+    history = []
+    detector.train()
+    for _ in range(steps):
+        loss = torch.stack(list(detector.loss(detector(images), targets).values())).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 10.0)
+        optimiser.step()
+        history.append(loss.item())
+    settle_norms(detector, images)
+    return history
+
+
+def settle_norms(detector: Detector, images: Tensor, passes: int = 30) -> None:
+    """Let running statistics of batch norms, which lag after few steps, catch up; then eval."""
+    with torch.no_grad():
+        for _ in range(passes):
+            detector(images)
+    detector.eval()
