@@ -7,8 +7,9 @@ returns can be printed, stored, replayed and tested. Rendering it is `densesirst
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,10 +17,11 @@ import numpy as np
 from scipy import ndimage
 
 from densesirst_gen.annotate import EIGHT
+from densesirst_gen.boards import place_on_boards
 from densesirst_gen.config import PasteConfig
 from densesirst_gen.fusion import stamps
 from densesirst_gen.library import Shapes, TargetLibrary, shapes_at
-from densesirst_gen.placement import choose_windows, free_positions, place, placement_tables
+from densesirst_gen.placement import choose_windows, free_positions
 from densesirst_gen.scene import Scene
 
 _COLUMNS: list[tuple[str, type]] = [
@@ -103,6 +105,12 @@ class PastePlan:
 
     def __len__(self) -> int:
         return len(self.pastes)
+
+    def with_stamps(self, rise: np.ndarray, masks: np.ndarray) -> PastePlan:
+        """The same plan with its stamps, as `plan_stamps` gives them, at hand for rendering."""
+        plan = replace(self)
+        object.__setattr__(plan, "stamps", (rise, masks))
+        return plan
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; angles in degrees. `from_json` gives back an equal plan."""
@@ -208,7 +216,7 @@ def make_plan(
     ValueError
         If the library is empty or of the wrong kind.
     """
-    _check_library(library, config)
+    check_library(library, config)
     draws = _draw(config, rng)
     side = config.window_px
     if free is None:
@@ -224,7 +232,7 @@ def _filled(
     scene: Scene,
     library: TargetLibrary,
     config: PasteConfig,
-    draws: _Draws,
+    draws: Draws,
     windows: np.ndarray,
 ) -> PastePlan:
     """The plan for regions that have their place: their targets, as far as they fit and show."""
@@ -246,11 +254,11 @@ def _filled(
         {reason: n for reason, n in dropped.items() if n},
         "" if len(pastes) else "nothing_visible",
     )
-    object.__setattr__(plan, "stamps", (rise, masks))
-    return plan
+    return plan.with_stamps(rise, masks)
 
 
-def _check_library(library: TargetLibrary, config: PasteConfig) -> None:
+def check_library(library: TargetLibrary, config: PasteConfig) -> None:
+    """Raise ValueError if the library is empty or not of the kind that ``config.source`` needs."""
     if library.kind != config.library_kind:
         raise ValueError(
             f"source={config.source!r} needs a library of {config.library_kind}, "
@@ -266,53 +274,113 @@ def _empty(name: str, config: PasteConfig, requested: int, reason: str) -> Paste
     return PastePlan(name, config, nothing, windows, requested, {reason: requested}, reason)
 
 
-class _Draws(NamedTuple):
-    windows: np.ndarray  # (K, C) uniforms
-    per_window: np.ndarray  # (K,) targets asked for
-    targets: dict[str, np.ndarray]  # (K, n) uniforms for each of DRAWS
+class Draws(NamedTuple):
+    """Randomness of one plan (or of a batch of them, along leading axes), W windows of n targets.
+
+    Parameters
+    ----------
+    windows : array, (..., W, C), float64
+        Uniform numbers, see `densesirst_gen.placement.choose_windows`.
+    per_window : array, (..., W), int64
+        Targets asked for; 0 for the windows that are not wanted, which come last.
+    targets : dict of str to array, (..., W, n), float64
+        Uniform numbers for each of `DRAWS`.
+    """
+
+    windows: Any
+    per_window: Any
+    targets: dict[str, Any]
 
 
-def _draw(config: PasteConfig, rng: np.random.Generator) -> _Draws:
+def n_draws(config: PasteConfig) -> int:
+    """How many uniform numbers a plan is made of."""
+    n_slots = config.n_regions[1] * config.per_region[1]
+    return 1 + config.n_regions[1] + n_slots * (config.smoothest_of + len(DRAWS))
+
+
+def split_draws(uniforms: Any, config: PasteConfig, xp: Any = np) -> Draws:
+    """Say what each of a block of uniform numbers is for.
+
+    Parameters
+    ----------
+    uniforms : array, (..., `n_draws`), float64, in [0, 1)
+    config : PasteConfig
+    xp : module
+        numpy or torch.
+    """
     most_regions, most_targets = config.n_regions[1], config.per_region[1]
-    n_slots = most_regions * most_targets
-    counts, windows, targets = np.split(
-        rng.random(1 + most_regions + n_slots * (config.smoothest_of + len(DRAWS))),
-        [1 + most_regions, 1 + most_regions + n_slots * config.smoothest_of],
-    )
-    n_regions = _whole(counts[0], config.n_regions)
-    per_region = _whole(counts[1:], config.per_region)[:n_regions]
-    windows = windows.reshape(n_slots, config.smoothest_of)
+    n_slots, lead = most_regions * most_targets, uniforms.shape[:-1]
+    last_count, last_window = 1 + most_regions, 1 + most_regions + n_slots * config.smoothest_of
+    n_regions = _whole(uniforms[..., :1], config.n_regions, xp)
+    per_window = _whole(uniforms[..., 1:last_count], config.per_region, xp)
+    per_window = per_window * _first(n_regions, per_window, xp)
+    windows = uniforms[..., last_count:last_window].reshape(*lead, n_slots, config.smoothest_of)
     if config.arrangement == "sparse":
-        per_region, most_targets = np.ones(per_region.sum(), np.int64), 1
-    n = len(per_region)
-    columns = targets.reshape(-1, most_targets, len(DRAWS))[:n]
-    return _Draws(windows[:n], per_region, {d: columns[..., i] for i, d in enumerate(DRAWS)})
+        per_window = _first(per_window.sum(-1)[..., None], windows[..., 0], xp) * 1
+        most_targets = 1
+    n_windows = per_window.shape[-1]
+    columns = uniforms[..., last_window:].reshape(*lead, n_windows, most_targets, len(DRAWS))
+    targets = {name: columns[..., i] for i, name in enumerate(DRAWS)}
+    return Draws(windows[..., :n_windows, :], per_window, targets)
 
 
-def _whole(uniforms: Any, limits: tuple[int, int]) -> Any:
-    return (limits[0] + np.floor(uniforms * (limits[1] - limits[0] + 1))).astype(np.int64)
+def _first(n: Any, like: Any, xp: Any) -> Any:
+    """True for the first n along the last axis."""
+    return xp.ones_like(like, dtype=xp.int64).cumsum(-1) <= n
 
 
-def _between(uniforms: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    return np.round(limits[0] + uniforms * (limits[1] - limits[0]), DECIMALS)
+def _draw(config: PasteConfig, rng: np.random.Generator) -> Draws:
+    draws = split_draws(rng.random(n_draws(config)), config)
+    n = np.count_nonzero(draws.per_window)
+    targets = {name: column[:n] for name, column in draws.targets.items()}
+    return Draws(draws.windows[:n], draws.per_window[:n], targets)
 
 
-def _sample(draws: dict[str, np.ndarray], shapes: Shapes, config: PasteConfig) -> np.ndarray:
-    """Everything about a paste but its position, for all slots at once."""
-    pastes = np.zeros(draws["donor"].shape, PASTE)
-    donor = np.floor(draws["donor"] * len(shapes.sizes)).astype(np.int64)
-    pastes["donor"] = donor
-    pastes["height"], pastes["width"] = shapes.sizes[donor, 0], shapes.sizes[donor, 1]
-    pastes["gap"] = _whole(draws["gap"], config.gap_px)
-    level = np.interp(draws["level"], LEVEL_QUANTILES, LEVEL_VALUES)
-    pastes["level"] = np.round(shapes.levels[donor] if config.level == "library" else level, 3)
-    pastes["gain"] = _between(draws["gain"], config.gain) if config.fusion == "gaussian" else 1.0
+def _whole(uniforms: Any, limits: tuple[int, int], xp: Any) -> Any:
+    whole = limits[0] + xp.floor(uniforms * (limits[1] - limits[0] + 1))
+    return xp.asarray(whole, dtype=xp.int64)
+
+
+def _between(uniforms: Any, limits: tuple[float, float], xp: Any) -> Any:
+    return xp.round(limits[0] + uniforms * (limits[1] - limits[0]), decimals=DECIMALS)
+
+
+def sample(
+    draws: dict[str, Any], level: Any, shapes: Shapes, config: PasteConfig, xp: Any = np
+) -> dict[str, Any]:
+    """Everything about a paste but its position, for all slots at once.
+
+    Parameters
+    ----------
+    draws : dict of str to array, (...)
+        Uniform numbers for each of `DRAWS`.
+    level : array, (...)
+        ``draws["level"]`` through the table `LEVEL_QUANTILES` to `LEVEL_VALUES`.
+    shapes : Shapes
+        Arrays of `xp`.
+    config : PasteConfig
+    xp : module
+        numpy or torch.
+
+    Returns
+    -------
+    dict of str to array, (...)
+        Columns of a plan.
+    """
+    donor = _whole(draws["donor"], (0, len(shapes.sizes) - 1), xp)
+    columns = {"donor": donor, "gap": _whole(draws["gap"], config.gap_px, xp)}
+    columns["height"], columns["width"] = shapes.sizes[donor, 0], shapes.sizes[donor, 1]
+    level = shapes.levels[donor] if config.level == "library" else level
+    columns["level"] = xp.round(level, decimals=3)
+    softened = config.fusion == "gaussian"
+    gain = _between(draws["gain"], config.gain, xp)
+    columns["gain"] = gain if softened else xp.ones_like(gain)
     for axis in "xy":
-        pastes[f"sigma_{axis}"] = _between(draws[f"sigma_{axis}"], config.sigma)
-        pastes[f"offset_{axis}"] = _between(draws[f"offset_{axis}"], config.offset)
-    degrees = np.degrees(config.angle)
-    pastes["angle"] = np.radians(_between(draws["angle"], (degrees[0], degrees[1])))
-    return pastes
+        columns[f"sigma_{axis}"] = _between(draws[f"sigma_{axis}"], config.sigma, xp)
+        columns[f"offset_{axis}"] = _between(draws[f"offset_{axis}"], config.offset, xp)
+    degrees = math.degrees(config.angle[0]), math.degrees(config.angle[1])
+    columns["angle"] = xp.deg2rad(_between(draws["angle"], degrees, xp))
+    return columns
 
 
 @lru_cache(maxsize=8)
@@ -329,21 +397,21 @@ def plan_stamps(
 
 
 def _place_clusters(
-    windows: np.ndarray, draws: _Draws, shapes: Shapes, config: PasteConfig
+    windows: np.ndarray, draws: Draws, shapes: Shapes, config: PasteConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
     n = len(windows)
     uniforms = {name: column[:n] for name, column in draws.targets.items()}
-    pastes = _sample(uniforms, shapes, config)
+    pastes = np.zeros(uniforms["donor"].shape, PASTE)
+    level = np.interp(uniforms["level"], LEVEL_QUANTILES, LEVEL_VALUES)
+    for name, column in sample(uniforms, level, shapes, config).items():
+        pastes[name] = column
     rise, masks = plan_stamps(pastes, shapes, config)
     asked = np.arange(pastes.shape[1]) < draws.per_window[:n, None]
     whole = _is_whole(masks)
     sizes = np.stack([pastes["height"], pastes["width"]], axis=-1) * (asked & whole)[..., None]
-    tables = placement_tables(
-        config.window_px, config.patch_px, config.gap_px[1], config.window_margin
-    )
     chances = np.stack([uniforms["success"], uniforms["position"]], axis=-1)
-    attempts = config.attempts
-    rows, cols = place(masks.astype(np.float32), sizes, pastes["gap"], chances, tables, attempts)
+    region = config.window_px, config.window_margin
+    rows, cols = place_on_boards(masks, sizes, pastes["gap"], chances, *region, config.attempts)
     pastes["row"], pastes["col"] = rows + windows[:, :1], cols + windows[:, 1:]
     pastes["cluster"] = np.arange(n)[:, None]
     placed = rows >= 0
@@ -379,16 +447,48 @@ def _look(
     black, white = scene.levels
     index = np.minimum(pixels_of(pastes, config.patch_px, scene.shape[1]), scene.image.size - 1)
     under = scene.image.ravel()[index].astype(np.float64)
-    risen = under + to_values(rise, scene)
-    pastes["n_clipped"] = ((risen > white) & masks).sum(axis=(1, 2))
-    change = (np.minimum(risen, white) - under) * masks
-    pastes["increment"] = change.max(axis=(1, 2), initial=0)
+    values = to_values(rise, scene)
+    pastes["increment"], pastes["n_clipped"] = effect(under, values, masks, white)
     seen: np.ndarray = pastes["increment"] >= config.min_increment * (white - black) / 255
     return seen
+
+
+def effect(under: Any, values: Any, masks: Any, white: Any, xp: Any = np) -> tuple[Any, Any]:
+    """What pastes do to the pixels that they cover.
+
+    Parameters
+    ----------
+    under : array, (..., P, P), float64
+        Pixels below the patches.
+    values : array, (..., P, P), float64
+        What is added to them.
+    masks : array, (..., P, P), bool
+        Pixels of the targets.
+    white : float, or array that broadcasts
+        Where values are cut.
+    xp : module
+        numpy or torch.
+
+    Returns
+    -------
+    increment : array, (...), float64
+        Rise of the brightest pixel of the target, at least 0.
+    n_clipped : array, (...), int64
+        Pixels of the target that are cut at white.
+    """
+    risen = under + values
+    change = (xp.minimum(risen, white) - under) * masks
+    n_clipped = ((risen > white) & masks).sum((-2, -1))
+    return xp.amax(change, (-2, -1)).clip(0), n_clipped
 
 
 def to_values(rise: np.ndarray, scene: Scene) -> np.ndarray:
     """Gray levels to add -> the scene's own values; whole numbers (cut) for integer images."""
     black, white = scene.levels
+    return scaled(rise, black, white, scene.image.dtype != np.float32)
+
+
+def scaled(rise: Any, black: Any, white: Any, whole: bool, xp: Any = np) -> Any:
+    """Gray levels to add -> values of an image of these levels, cut to whole numbers or not."""
     values = rise * ((white - black) / 255)
-    return values if scene.image.dtype == np.float32 else np.floor(values)
+    return xp.floor(values) if whole else values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -68,5 +69,18 @@ def _check_rows(scene: Scene, library: TargetLibrary, pastes: np.ndarray) -> Non
 
 
 def _add(image: np.ndarray, index: np.ndarray, rise: np.ndarray, white: float) -> None:
-    values = np.minimum(image[index] + rise, np.maximum(white, image[index]))
-    np.maximum.at(image, index, values.astype(image.dtype))
+    np.maximum.at(image, index, risen(image[index], rise, white).astype(image.dtype))
+
+
+def risen(under: Any, rise: Any, white: Any, xp: Any = np) -> Any:
+    """Pixels with a rise added and cut at white; those that were above white stay as they were.
+
+    Parameters
+    ----------
+    under, rise : array
+        In the image's own values.
+    white : float, or array that broadcasts
+    xp : module
+        numpy or torch.
+    """
+    return xp.minimum(under + rise, xp.maximum(white, under))

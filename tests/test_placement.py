@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from densesirst_gen.boards import place_on_boards
 from densesirst_gen.placement import choose_windows, free_positions, place, placement_tables
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.booleans())
@@ -123,6 +124,28 @@ def test_a_position_is_found_with_the_chance_of_random_tries() -> None:
     assert abs((one_try[:, 1] >= 0).mean() - expected) < 0.01
     many = place(first, sizes, np.ones((n, 2), int), uniforms, tables, 100)[0]
     assert (many >= 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 26), st.integers(1, 7), st.integers(0, 3), st.integers(0, 2), st.integers(0, 999)
+)
+def test_the_same_on_boards(region: int, side: int, gap: int, margin: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    patches = rng.random((3, 8, side, side)) < 0.6
+    sizes, gaps = rng.integers(0, side + 1, (3, 8, 2)), rng.integers(0, gap + 1, (3, 8))
+    sizes[(sizes == 0).any(axis=-1)] = 0  # not to be placed
+    tall, wide = (np.arange(side) < sizes[..., k, None] for k in (0, 1))
+    patches &= tall[..., :, None] & wide[..., None, :]
+    uniforms, attempts = rng.random((3, 8, 2)), int(rng.integers(1, 100))
+    if side > region:
+        sizes = np.minimum(sizes, region)
+        patches[..., region:, :] = patches[..., :, region:] = False
+    tables = placement_tables(region, side, gap, margin)
+    expected = place(patches.astype(np.float32), sizes, gaps, uniforms, tables, attempts)
+    found = place_on_boards(patches, sizes, gaps, uniforms, region, margin, attempts)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_same_in_torch() -> None:
