@@ -14,6 +14,8 @@ from densesirst_gen.version import __version__
 
 _HOMES = {
     "Annotations": "annotate",
+    "BagCopyPaste": "augment",
+    "BatchBagCopyPaste": "batch",
     "Dataset": "formats",
     "DatasetStats": "stats",
     "PROFILES": "config",
@@ -22,6 +24,7 @@ _HOMES = {
     "Recipe": "produce",
     "Scene": "scene",
     "SceneFile": "formats",
+    "SkyPrediction": "sky",
     "TargetFilter": "library",
     "TargetLibrary": "library",
     "build_dataset": "build",
@@ -30,11 +33,11 @@ _HOMES = {
     "dataset_stats": "stats",
     "demo_dataset": "demo",
     "demo_scene": "demo",
-    "estimate_sky": "sky",
     "free_positions": "placement",
     "label_mask": "annotate",
     "make_library": "donors",
     "make_plan": "plan",
+    "predict_sky": "sky",
     "read_dataset": "formats",
     "scene_rng": "plan",
 }

@@ -54,6 +54,8 @@ def build_dataset(
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
+    store: Path | None = None,
+    device: str = "cpu",
     progress: Progress = lambda items, total: items,
 ) -> Summary:
     """Make a dataset of the backgrounds of another.
@@ -75,6 +77,10 @@ def build_dataset(
         Go on with an interrupted build of the same recipe; replace an earlier build.
     dry_run : bool
         Plan everything, write nothing.
+    store : Path, optional
+        Of predicted skies, see `densesirst_gen.sky.predict_sky`; changes nothing but the time.
+    device : str
+        Where stamps are computed: cpu, or a device of torch; the files are the same.
     progress : callable
         Wraps (results, total) for a progress bar.
 
@@ -97,7 +103,7 @@ def build_dataset(
         if dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             path = provide(scratch / "library.npz")
-            task = partial(produce, recipe=recipe, library=path, out=None)
+            task = partial(produce, recipe=recipe, library=path, out=None, store=store)
             return summarise(progress(run(task, _tasks(sources, recipe)), len(sources)))
         stack.enter_context(locked(out))
         folder = BuildFolder(out, _recipe_of(dataset, sources, recipe, library))
@@ -109,7 +115,10 @@ def build_dataset(
         except LibraryError:
             folder.abandon()
             raise
-        _produce_all(folder, sources, recipe, path, run, progress)
+        make = partial(
+            produce, recipe=recipe, library=path, out=folder.root, store=store, device=device
+        )
+        _produce_all(folder, sources, recipe, make, run, progress)
         summary = summarise(folder.entries())
         _finish(folder, dataset, recipe, summary)
         return summary
@@ -154,15 +163,14 @@ def _produce_all(
     folder: BuildFolder,
     sources: list[SceneFile],
     recipe: Recipe,
-    library: Path,
+    make: Callable[[tuple[SceneFile, int]], dict[str, Any]],
     run: Mapper[Any, Any],
     progress: Progress,
 ) -> None:
     _check_inputs(folder, sources)
     done = folder.done()
     todo = [t for t in _tasks(sources, recipe) if copy_name(t[0].name, t[1]) not in done]
-    task = partial(produce, recipe=recipe, library=library, out=folder.root)
-    folder.append(progress(run(task, todo), len(todo)))
+    folder.append(progress(run(make, todo), len(todo)))
 
 
 def _check_inputs(folder: BuildFolder, sources: Iterable[SceneFile]) -> None:

@@ -7,6 +7,8 @@ Writing is lossless.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +31,8 @@ FORMATS = {
     ".jpeg": "JPEG",
 }
 ORIENTATION = 0x0112
+PNG_HEADER = 33
+"""Bytes of a PNG's signature and first chunk, IHDR."""
 PLAIN_MODES = {  # of Pillow, and the mode without bit packing, alpha or palette
     **dict.fromkeys(("1", "L", "LA"), "L"),
     **dict.fromkeys(("P", "PA", "RGB", "RGBA"), "RGB"),
@@ -169,6 +173,28 @@ def encode_palette_png(
     image = Image.fromarray(indices.astype(np.uint8))
     image.putpalette([level for colour in palette for level in colour])
     return _saved(image, "PNG", bits=bits, compress_level=1)
+
+
+def with_png_text(png: bytes, key: str, value: str) -> bytes:
+    """The PNG with a remark in it, for `png_text`; both Latin-1."""
+    body = b"tEXt" + key.encode("latin-1") + b"\0" + value.encode("latin-1")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:PNG_HEADER] + chunk + png[PNG_HEADER:]
+
+
+def png_text(path: str | PathLike[str]) -> dict[str, str]:
+    """The remarks in an image file; none if the format has none.
+
+    Raises
+    ------
+    CodecError
+        If the file is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise CodecError(f"{path}: {error}") from error
 
 
 def encode_tiff(array: np.ndarray) -> bytes:

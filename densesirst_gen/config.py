@@ -13,6 +13,9 @@ from typing import Any
 
 Range = tuple[float, float]
 Counts = tuple[int, int]
+SKY_CONFIDENCE = 0.9
+SKY_MARGIN = 8
+"""Predicted sky is pasted on where it is at least this probable and this far from its boundary."""
 
 
 class ConfigError(ValueError):

@@ -14,7 +14,7 @@ import numpy as np
 
 from densesirst_gen.annotate import annotate
 from densesirst_gen.codec import CodecError
-from densesirst_gen.config import PasteConfig
+from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
 from densesirst_gen.formats import SceneFile
 from densesirst_gen.formats.coco import coco_image
 from densesirst_gen.formats.devkit import devkit_files, image_path
@@ -23,7 +23,7 @@ from densesirst_gen.output import write_files
 from densesirst_gen.plan import PastePlan, make_plan, pixels_of, scene_rng
 from densesirst_gen.render import render
 from densesirst_gen.scene import Scene, SceneError
-from densesirst_gen.sky import estimate_sky
+from densesirst_gen.sky import predict_sky
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,27 @@ class Recipe:
         Scenes made of each background; copy k > 0 is named ``NAME_copyk``.
     voc_dialect : str
         Of the box files, see `densesirst_gen.formats.voc`.
+    sky_confidence : float
+        Least probability of a predicted sky pixel that is pasted on, and least confidence of its
+        image; 0.5 to 1.
+    sky_margin : int
+        Pixels kept free along the boundary of a predicted sky. Given skies are used as they are.
     """
 
     config: PasteConfig
     seed: int = 0
     copies: int = 1
     voc_dialect: str = "sirst"
+    sky_confidence: float = SKY_CONFIDENCE
+    sky_margin: int = SKY_MARGIN
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("copies", 1)):
+        for name, least in (("seed", 0), ("copies", 1), ("sky_margin", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
+        if not 0.5 <= self.sky_confidence <= 1:
+            raise ValueError(f"sky_confidence must be 0.5 to 1, got {self.sky_confidence!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -59,6 +68,8 @@ class Recipe:
             "seed": self.seed,
             "copies": self.copies,
             "voc_dialect": self.voc_dialect,
+            "sky_confidence": self.sky_confidence,
+            "sky_margin": self.sky_margin,
         }
 
 
@@ -81,7 +92,12 @@ def _library(path: Path) -> TargetLibrary:
 
 
 def produce(
-    task: tuple[SceneFile, int], recipe: Recipe, library: Path, out: Path | None
+    task: tuple[SceneFile, int],
+    recipe: Recipe,
+    library: Path,
+    out: Path | None,
+    store: Path | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Make one scene of a dataset.
 
@@ -94,6 +110,10 @@ def produce(
         File of the target library.
     out : Path or None
         Folder of the dataset; None plans only and writes nothing.
+    store : Path, optional
+        Of predicted skies, see `densesirst_gen.sky.predict_sky`.
+    device : str
+        Where stamps are computed: cpu, or a device of torch. The files are the same.
 
     Returns
     -------
@@ -107,18 +127,28 @@ def produce(
     try:
         entry["inputs"] = [file_digest(path) for path in source.files()]
         background, notes = source.load_with_notes()
-        background, sky_origin = with_sky(background)
+        background, usable, sky = find_sky(background, recipe, store)
     except (CodecError, SceneError, OSError) as error:
         return {**entry, "error": str(error)}
     rng = scene_rng(recipe.seed, source.name, copy)
     targets = _library(library)
-    plan = make_plan(background, targets, recipe.config, rng)
-    entry |= {"notes": notes, "sky": sky_origin, "counts": _counts(background, plan)}
+    plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
+    if plan.skip_reason == "no_sky" and background.sky is not None and background.sky.any():
+        plan = replace(plan, skip_reason="unsure_sky")
+    entry |= {"notes": notes, **sky, "counts": _counts(background, plan)}
     entry |= {"skip_reason": plan.skip_reason, "dropped": plan.dropped}
     if out is None:
         return entry
-    scene = replace(render(background, targets, plan), name=name)
+    scene = replace(_rendered(background, targets, plan, device), name=name)
     return entry | _written(scene, background, plan, targets, entry, recipe, out)
+
+
+def _rendered(scene: Scene, library: TargetLibrary, plan: PastePlan, device: str) -> Scene:
+    if device == "cpu":
+        return render(scene, library, plan)
+    from densesirst_gen.batch_render import render_scenes
+
+    return next(render_scenes([scene], [plan], library, device))
 
 
 def file_digest(path: Path) -> str:
@@ -126,11 +156,35 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def with_sky(scene: Scene) -> tuple[Scene, str]:
-    """The scene with a sky mask, and where that comes from: ``given`` or ``estimated``."""
+def find_sky(
+    scene: Scene, recipe: Recipe, store: Path | None = None
+) -> tuple[Scene, np.ndarray | None, dict[str, Any]]:
+    """The scene with a sky mask, where to paste, and the record of both.
+
+    Parameters
+    ----------
+    scene : Scene
+        A given sky is used as it is; without one it is predicted, if the recipe needs it.
+    recipe : Recipe
+    store : Path, optional
+        See `densesirst_gen.sky.predict_sky`.
+
+    Returns
+    -------
+    scene : Scene
+    usable : ndarray, (H, W), bool, or None
+        The part of its sky that may be pasted on.
+    record : dict
+        ``sky``: given, predicted or none; ``sky_confidence``: of a prediction, else None.
+    """
     if scene.sky is not None:
-        return scene, "given"
-    return replace(scene, sky=estimate_sky(scene)), "estimated"
+        return scene, scene.sky, {"sky": "given", "sky_confidence": None}
+    if recipe.config.region == "anywhere":
+        return scene, None, {"sky": "none", "sky_confidence": None}
+    prediction = predict_sky(scene, store=store)
+    usable = prediction.certain(recipe.sky_confidence, recipe.sky_margin)
+    record = {"sky": "predicted", "sky_confidence": round(prediction.confidence, 4)}
+    return replace(scene, sky=prediction.sky), usable, record
 
 
 def _counts(background: Scene, plan: PastePlan) -> dict[str, int]:
@@ -160,7 +214,7 @@ def _written(
             "donor": str(library.sources[paste["donor"]]),
         }
     line = plan_line(scene, background, plan, library) | {
-        k: entry[k] for k in ("copy", "source", "inputs", "sky")
+        k: entry[k] for k in ("copy", "source", "inputs", "sky", "sky_confidence")
     }
     return {
         "files": files,

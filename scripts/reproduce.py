@@ -1,9 +1,8 @@
 """Measure on the released data what the code states as numbers.
 
-python scripts/reproduce.py density | sky | levels   [--data ../shared/data]
+python scripts/reproduce.py density | levels   [--data ../shared/data]
 
 density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
-sky       how well the simple estimate agrees with the masks made by hand
 levels    peaks of the pasted targets divided by their gain: LEVEL_VALUES in plan.py
 """
 
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,6 @@ from scipy.optimize import least_squares
 from densesirst_gen.formats import read_dataset
 from densesirst_gen.plan import LEVEL_QUANTILES, LEVEL_VALUES
 from densesirst_gen.scene import Scene
-from densesirst_gen.sky import estimate_sky
 from densesirst_gen.stats import dataset_stats
 
 DARK = 40
@@ -34,11 +31,11 @@ DARK = 40
 def main() -> None:
     """Run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["density", "sky", "levels"])
+    parser.add_argument("what", choices=["density", "levels"])
     default = os.environ.get("DENSESIRST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     args = parser.parse_args()
-    {"density": density, "sky": sky, "levels": levels}[args.what](args.data)
+    {"density": density, "levels": levels}[args.what](args.data)
 
 
 def released(data: Path, folder: str) -> Iterator[Scene]:
@@ -54,22 +51,6 @@ def density(data: Path) -> None:
         summary = dataset_stats(released(data, folder)).summary()
     for kind in ("clusters", "singles"):
         print(f"{kind} {summary[f'density_{kind}']:.4f}")
-
-
-def sky(data: Path) -> None:
-    """Mean intersection over union of the estimate, an empty pair counting 1."""
-    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
-    overlaps, mixed = [], []
-    for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes:
-        scene = file.load()
-        assert scene.sky is not None
-        found = estimate_sky(replace(scene, sky=None))
-        union = (found | scene.sky).sum()
-        overlaps.append((found & scene.sky).sum() / union if union else 1.0)
-        if 0 < scene.sky.mean() < 1:
-            mixed.append(overlaps[-1])
-    print(f"mean IoU {np.mean(overlaps):.3f} ({len(overlaps)} images)")
-    print(f"mean IoU where sky and ground both are {np.mean(mixed):.3f} ({len(mixed)} images)")
 
 
 def levels(data: Path) -> None:

@@ -79,3 +79,9 @@ def real_data() -> Path:
     if not (folder / "sirstv2" / "mixed").is_dir():
         pytest.skip(f"no real data in {folder} (set DENSESIRST_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read from or written to the user's cache."""
+    monkeypatch.setenv("DENSESIRST_GEN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

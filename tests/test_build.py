@@ -292,18 +292,6 @@ def test_broken_scenes_are_set_aside_with_their_reason(tmp_path: Path) -> None:
     assert not (tmp_path / "out/PNGImages/s1.png").exists()
 
 
-def test_scenes_without_a_sky_mask_get_an_estimate_and_say_so(tmp_path: Path) -> None:
-    for k in range(2):
-        image = make_scene(seed=k).image
-        write_files(tmp_path / "in", [(f"s{k}.png", encode_png(image))])
-    library = make_library(demo_dataset(), "targets")
-    summary = build_dataset(
-        read_dataset(tmp_path / "in"), tmp_path / "out", RECIPE, library=library
-    )
-    assert summary.sky == {"estimated": 2}
-    assert all(line["sky"] == "estimated" for line in read_plans(tmp_path / "out"))
-
-
 def test_no_targets_at_all_is_an_error_before_any_output(tmp_path: Path) -> None:
     write_files(tmp_path / "in", [("s.png", encode_png(make_scene().image))])
     with pytest.raises(LibraryError, match="nothing fit for a library"):

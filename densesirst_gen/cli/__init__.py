@@ -11,6 +11,7 @@ import click
 
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
+from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.library import library
 from densesirst_gen.cli.options import (
     EXIT_CODES,
@@ -21,6 +22,7 @@ from densesirst_gen.cli.options import (
     printable,
 )
 from densesirst_gen.cli.replay import replay
+from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
 from densesirst_gen.version import __version__
 
@@ -31,7 +33,7 @@ def cli() -> None:
     """Make infrared small target datasets with dense clusters of targets."""
 
 
-for command in (build, completion, library, replay, stats):
+for command in (build, completion, evaluate, library, replay, sky, stats):
     cli.add_command(command)
 
 

@@ -24,9 +24,17 @@ from densesirst_gen.cli.options import (
     printable,
     progress_bar,
     select,
+    sky_cache_option,
+    sky_store,
     span_option,
 )
-from densesirst_gen.config import PROFILES, ConfigError, PasteConfig
+from densesirst_gen.config import (
+    PROFILES,
+    SKY_CONFIDENCE,
+    SKY_MARGIN,
+    ConfigError,
+    PasteConfig,
+)
 
 if TYPE_CHECKING:
     from densesirst_gen.library import TargetLibrary
@@ -79,7 +87,24 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.option("--backgrounds", "-b", required=True, metavar="DIR", help="dataset, or demo[:SEED]")
 @click.option("--out", "-o", type=path_out, help="folder to write  [default: dense-NAME]")
-@click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
+@click.option(
+    "--sky", type=path_in, help="folder of sky masks  [default: the dataset's own, else predicted]"
+)
+@click.option(
+    "--sky-confidence",
+    type=click.FloatRange(0.5, 1),
+    default=SKY_CONFIDENCE,
+    show_default=True,
+    help="least probability of a predicted sky that is pasted on",
+)
+@click.option(
+    "--sky-margin",
+    type=click.IntRange(0),
+    default=SKY_MARGIN,
+    show_default=True,
+    help="pixels kept free along its boundary",
+)
+@sky_cache_option
 @click.option("--library", type=path_in, help="targets to paste  [default: the backgrounds' own]")
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
@@ -91,6 +116,12 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="where stamps are computed: cpu, cuda; the files are the same",
 )
 @click.option(
     "--voc-dialect",
@@ -110,6 +141,9 @@ def build(
     backgrounds: str,
     out: Path | None,
     sky: Path | None,
+    sky_confidence: float,
+    sky_margin: int,
+    sky_cache: str | None,
     library: Path | None,
     profile: str | None,
     config: Path | None,
@@ -120,6 +154,7 @@ def build(
     copies: int,
     seed: int,
     jobs: int,
+    device: str,
     voc_dialect: str,
     resume: bool,
     overwrite: bool,
@@ -150,22 +185,41 @@ def build(
         click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root)
+    recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
         summary = build_dataset(
             dataset,
             folder,
-            Recipe(chosen, seed, copies, voc_dialect),
+            recipe,
             library=_load_library(library),
             names=select(dataset, split, limit),
             jobs=jobs,
             resume=resume,
             overwrite=overwrite,
             dry_run=dry_run,
+            store=sky_store(sky_cache),
+            device=_device(device),
             progress=progress,
         )
     _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
     if strict and summary.set_aside:
         sys.exit(SET_ASIDE)
+
+
+def _device(name: str) -> str:
+    """The device's name, if there is one; torch is asked only for another than the CPU."""
+    if name != "cpu":
+        try:
+            import torch
+
+            torch.empty(0, device=name)
+        except ImportError as error:
+            raise click.UsageError(
+                f"--device {name} needs torch: pip install 'densesirst_gen[torch]'"
+            ) from error
+        except (RuntimeError, AssertionError) as error:
+            raise click.UsageError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return name
 
 
 def _check_apart(out: Path, backgrounds: Path) -> None:

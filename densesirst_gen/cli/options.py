@@ -94,6 +94,22 @@ span_option = click.option(
 )
 
 
+sky_cache_option = click.option(
+    "--sky-cache",
+    metavar="DIR",
+    help="where predicted skies are kept, or 'none'  [the user's cache folder]",
+)
+
+
+def sky_store(cache: str | None) -> Path | None:
+    """The folder that ``--sky-cache`` names."""
+    from densesirst_gen.sky import default_store
+
+    if cache == "none":
+        return None
+    return Path(cache) if cache else default_store()
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(common_options):
         command = option(command)

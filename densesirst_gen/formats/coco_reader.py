@@ -105,7 +105,7 @@ def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = No
     path = Path(path)
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     bases = [root / "images", root] if images is None else [Path(images)]
-    document = _read_json(path)
+    document = read_json(path)
     try:
         scenes = _scenes(document, bases)
     except KeyError as error:
@@ -115,7 +115,7 @@ def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = No
     return Dataset(root, "coco", scenes, annotations=path)
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
     try:
@@ -129,7 +129,7 @@ def _refuse(constant: str) -> None:
 
 
 def _scenes(document: Record, bases: list[Path]) -> tuple[SceneFile, ...]:
-    images = _by_id(document["images"], "image")
+    images = by_id(document["images"], "image")
     targets, crowds = _segmentations(document, images)
     pairs = {key: _image_file(bases, image["file_name"]) for key, image in images.items()}
     check_names(unique(pairs.values()))
@@ -149,9 +149,9 @@ def _segmentations(
     document: Record, images: dict[Any, Record]
 ) -> tuple[dict[Any, list[Any]], Counter[Any]]:
     """The targets of each image, and how many crowd regions it has."""
-    categories = _by_id(document["categories"], "category")
+    categories = by_id(document["categories"], "category")
     targets, crowds = defaultdict(list), Counter[Any]()
-    for key, annotation in _by_id(document["annotations"], "annotation").items():
+    for key, annotation in by_id(document["annotations"], "annotation").items():
         image = annotation["image_id"]
         if image not in images or annotation["category_id"] not in categories:
             raise DatasetError(f"annotation {key}: its image or its category is not in the file")
@@ -164,7 +164,7 @@ def _segmentations(
     return targets, crowds
 
 
-def _by_id(records: Iterable[Record], what: str) -> dict[Any, Record]:
+def by_id(records: Iterable[Record], what: str) -> dict[Any, Record]:
     found: dict[Any, Record] = {}
     for record in records:
         if found.setdefault(record["id"], record) is not record:

@@ -115,9 +115,13 @@ def _mask_files(part: str, scene: Scene, mask: np.ndarray, category: str) -> Ite
     binary = codec.encode_png(mask.astype(np.uint8) * 255)
     yield f"{part}/BinaryMask/{name}{MASK_SUFFIX}.png", binary
     yield f"{part}/BinaryMask/{name}.xml", write_mask_voc(image, mask, category=category)
+    yield f"{part}/PaletteMask/{name}.png", palette_png(part, mask)
+
+
+def palette_png(part: str, mask: np.ndarray) -> bytes:
+    """A mask as indices 0 and 1 with the released palette of ``SIRST`` or ``SkySeg``."""
     colours, bits = PALETTES[part]
-    palette = codec.encode_palette_png(mask, colours, bits=bits)
-    yield f"{part}/PaletteMask/{name}.png", palette
+    return codec.encode_palette_png(mask, colours, bits=bits)
 
 
 def split_files(splits: Mapping[str, Collection[str]], names: Collection[str]) -> Iterator[File]:

@@ -1,0 +1,223 @@
+"""``densesirst-gen sky``: predict, check, export and import sky masks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from densesirst_gen.cli.options import (
+    EXIT_CODES,
+    LAYOUTS,
+    PROBLEMS,
+    common,
+    open_dataset,
+    path_in,
+    path_out,
+    printable,
+    progress_bar,
+    select,
+    sky_cache_option,
+    sky_store,
+    span_option,
+)
+
+if TYPE_CHECKING:
+    from densesirst_gen.skyfolder import SkyRow
+
+WORTH_A_LOOK = 0.9
+SHOWN = 10
+
+
+class _PredictByDefault(click.Group):
+    """``sky DIR`` means ``sky predict DIR``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["predict", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_PredictByDefault, epilog=EXIT_CODES)
+def sky() -> None:
+    """Predict sky masks, check them, and take them to annotation tools and back.
+
+    \b
+    densesirst-gen sky IMAGES --out MASKS
+    """
+
+
+@sky.command("predict")
+@click.argument("images", metavar="DIR")
+@click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
+@click.option("--palette", is_flag=True, help="indices with a palette, as in the devkit")
+@click.option("--overlay", type=path_out, help="folder for pictures with the sky's edge drawn")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@span_option
+@click.option("--split", type=path_in, help="file of the scenes to use")
+@click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
+@sky_cache_option
+@common
+def sky_predict(
+    images: str,
+    out: Path,
+    palette: bool,
+    overlay: Path | None,
+    layout: str | None,
+    span: tuple[float, float] | None,
+    split: Path | None,
+    limit: int | None,
+    jobs: int,
+    sky_cache: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Predict the sky of images; masks made by hand are left as they are.
+
+    Lists the images that are worth a person's look, least sure first.
+    """
+    from densesirst_gen.skyfolder import predict_folder
+
+    dataset = open_dataset(images, layout, hint="DIR", span=span)
+    names = set(select(dataset, split, limit))
+    files = [file for file in dataset.scenes if file.name in names]
+    with progress_bar(quiet) as progress:
+        rows = predict_folder(
+            files,
+            out,
+            palette=palette,
+            overlay=overlay,
+            store=sky_store(sky_cache),
+            jobs=jobs,
+            progress=progress,
+        )
+    _tell_predicted(rows, out, quiet=quiet, as_json=as_json)
+    if any(row.error for row in rows):
+        sys.exit(PROBLEMS)
+
+
+def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool) -> None:
+    for row in rows:
+        if row.error:
+            click.echo(printable(f"{row.name}: {row.error}"), err=True)
+    if as_json:
+        values = {"schema": "densesirst-gen/sky@1", "out": str(out)}
+        click.echo(json.dumps({**values, "images": [asdict(row) for row in rows]}))
+        return
+    if quiet:
+        return
+    from densesirst_gen.skyfolder import INDEX
+
+    made = [row for row in rows if not row.error]
+    guessed = [row for row in made if row.confidence is not None]
+    kept = f", {len(made) - len(guessed)} made by hand left as they are"
+    click.echo(f"{out}: {len(guessed)} masks predicted{kept if len(made) > len(guessed) else ''}")
+    doubtful = [row for row in guessed if row.confidence and row.confidence < WORTH_A_LOOK]
+    if doubtful:
+        click.echo(f"{len(doubtful)} are worth a look, least sure first (confidence, sky):")
+    for row in doubtful[:SHOWN]:
+        click.echo(printable(f"  {row.confidence:.2f}  {row.share:4.0%}  {row.name}"))
+    if len(doubtful) > SHOWN:
+        click.echo(f"  ... {len(doubtful) - SHOWN} more; {out / INDEX} has all")
+
+
+@sky.command("check")
+@click.argument("images", metavar="DIR")
+@click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
+@common
+def sky_check(
+    images: str, masks: Path | None, layout: str | None, jobs: int, quiet: bool, as_json: bool
+) -> None:
+    """Say which sky masks are of another size, flipped, shifted or missing.
+
+    Exit code 4 if there are any. Flips and shifts are judged by the edges of the image: now and
+    then a good mask is named, and a shift along a straight horizon is not seen.
+    """
+    from densesirst_gen.skyfolder import check_masks
+
+    dataset = open_dataset(images, layout, masks, hint="DIR")
+    with progress_bar(quiet) as progress:
+        problems = check_masks(dataset.scenes, jobs=jobs, progress=progress)
+    if as_json:
+        values = {"schema": "densesirst-gen/sky-check@1", "images": len(dataset.scenes)}
+        click.echo(json.dumps({**values, "problems": problems}))
+    else:
+        for name, texts in problems.items():
+            click.echo(printable(f"{name}: {'; '.join(texts)}"))
+        if not quiet:
+            click.echo(f"{len(dataset.scenes)} images, {len(problems)} with doubts")
+    if problems:
+        sys.exit(PROBLEMS)
+
+
+@sky.command("export")
+@click.argument("images", metavar="DIR")
+@click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
+@click.option("--to", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
+@click.option("--out", "-o", type=path_out, required=True, help="file, or folder for labelme")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@click.option("--overwrite", is_flag=True, help="replace what is there")
+@common
+def sky_export(
+    images: str,
+    masks: Path | None,
+    to: str,
+    out: Path,
+    layout: str | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Take sky masks to an annotation tool, without loss.
+
+    In CVAT the task needs the labels sky and not-sky; upload the file as "CVAT for images 1.1".
+    """
+    from densesirst_gen.skyexchange import export_sky
+
+    dataset = open_dataset(images, layout, masks, hint="DIR")
+    n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
+    _tell_moved("sky-export", n, out, quiet=quiet, as_json=as_json)
+
+
+@sky.command("import")
+@click.argument("file", type=path_in)
+@click.argument("images", metavar="DIR")
+@click.option("--from", "source", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
+@click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@click.option("--overwrite", is_flag=True, help="replace masks made by hand as well")
+@common
+def sky_import(
+    file: Path,
+    images: str,
+    source: str,
+    out: Path,
+    layout: str | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Take corrected sky masks of the images in DIR back from an annotation tool.
+
+    They count as made by hand: no prediction overwrites them. Shapes labelled not-sky are cut out.
+    """
+    from densesirst_gen.skyexchange import import_sky
+
+    dataset = open_dataset(images, layout, hint="DIR")
+    n = import_sky(file, dataset.scenes, source, out, overwrite=overwrite)
+    _tell_moved("sky-import", n, out, quiet=quiet, as_json=as_json)
+
+
+def _tell_moved(schema: str, n: int, out: Path, *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        values = {"schema": f"densesirst-gen/{schema}@1", "masks": n, "out": str(out)}
+        click.echo(json.dumps(values))
+    elif not quiet:
+        click.echo(f"{out}: {n} masks")

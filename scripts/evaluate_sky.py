@@ -1,0 +1,157 @@
+"""How well the sky is found on images that the network was not trained on.
+
+python scripts/evaluate_sky.py FOLD.npz [FOLD.npz ...] [--sweep]
+
+The folds come from `scripts/train_sky.py hold-out`. Several folds are taken together as one
+cross-validation. ``--sweep`` shows pasting at several confidences and margins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
+from densesirst_gen.formats import read_dataset
+from densesirst_gen.placement import free_positions
+from densesirst_gen.sky import SkyPrediction, prediction_from, unit_gray
+
+PATCHES = 200
+"""Random free positions of a pasted patch that are tried in each image."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image that was held out.
+
+    Parameters
+    ----------
+    name : str
+    truth : ndarray, (H, W), bool
+    found : SkyPrediction
+    """
+
+    name: str
+    truth: np.ndarray
+    found: SkyPrediction
+
+    @property
+    def overlap(self) -> float:
+        """Intersection over union; 1 if there is no sky and none was found."""
+        union = (self.truth | self.found.sky).sum()
+        return float((self.truth & self.found.sky).sum() / union) if union else 1.0
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pixels that are right."""
+        return float((self.truth == self.found.sky).mean())
+
+
+def main() -> None:
+    """Print the figures of the model card."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folds", type=Path, nargs="+")
+    default = os.environ.get("DENSESIRST_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--sweep", action="store_true")
+    args = parser.parse_args()
+    cases = list(held_out(args.folds, args.data))
+    show_overlap(cases)
+    show_reliability(cases)
+    settings = [(SKY_CONFIDENCE, SKY_MARGIN)]
+    if args.sweep:
+        settings = [(c, m) for c in (0.5, 0.8, 0.9, 0.95, 0.98) for m in (0, 4, 8, 16)]
+    for confidence, margin in settings:
+        show_pasting(cases, confidence, margin)
+
+
+def held_out(folds: list[Path], data: Path) -> Iterator[Case]:
+    """Every held-out image, with what a network that has not seen it says."""
+    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
+    files = {file.name: file for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes}
+    for fold in folds:
+        with np.load(fold) as stored:
+            names, answers = stored["names"], stored["log_odds"].astype(np.float32)
+        for name, answer in zip(names, answers, strict=True):
+            scene = files[str(name)].load()
+            assert scene.sky is not None
+            yield Case(str(name), scene.sky, prediction_from(answer, unit_gray(scene)))
+
+
+def show_overlap(cases: list[Case]) -> None:
+    """Overlap and accuracy over all images, those with sky and ground, and those without sky."""
+    mixed = [c for c in cases if 0 < c.truth.mean() < 1]
+    bare = [c for c in cases if not c.truth.any()]
+    for label, chosen in (("all", cases), ("sky and ground", mixed), ("no sky", bare)):
+        overlaps = [c.overlap for c in chosen]
+        print(
+            f"{label:>15}: {len(chosen)} images, mean IoU {np.mean(overlaps):.4f}, "
+            f"median {np.median(overlaps):.4f}, pixel accuracy "
+            f"{np.mean([c.accuracy for c in chosen]):.4f}"
+        )
+
+
+def show_reliability(cases: list[Case]) -> None:
+    """Stated chance against share that is sky, by pixel; stated against true overlap, by image."""
+    sample = np.random.default_rng(0)
+    chance, truth = [], []
+    for case in cases:
+        chosen = sample.integers(case.truth.size, size=5000)
+        chance.append(case.found.probability.ravel()[chosen])
+        truth.append(case.truth.ravel()[chosen])
+    show_bins("pixels", np.concatenate(chance), np.concatenate(truth), np.linspace(0, 1, 11))
+    stated = np.array([c.found.confidence for c in cases])
+    overlaps = np.array([c.overlap for c in cases])
+    show_bins("images", stated, overlaps, np.array([0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1]))
+
+
+def show_bins(label: str, stated: np.ndarray, found: np.ndarray, edges: np.ndarray) -> None:
+    """Mean stated and found value of each bin, and the mean absolute difference."""
+    bins = np.clip(np.searchsorted(edges, stated, side="right") - 1, 0, len(edges) - 2)
+    error = 0.0
+    for k in range(len(edges) - 1):
+        if (inside := bins == k).any():
+            pair = stated[inside].mean(), found[inside].mean()
+            error += abs(pair[0] - pair[1]) * inside.mean()
+            print(f"  {label} {edges[k]:.2f}-{edges[k + 1]:.2f}: ", end="")
+            print(f"stated {pair[0]:.3f}, found {pair[1]:.3f} ({inside.mean():.1%})")
+    print(f"  {label}: calibration error {error:.4f}")
+
+
+def show_pasting(cases: list[Case], confidence: float, margin: int) -> None:
+    """Are patches in the true sky, and how much of the usable sky is left?"""
+    config, rng = PasteConfig(), np.random.default_rng(0)
+    inside = tried = used = 0
+    kept = []
+    for case in cases:
+        usable = case.found.certain(confidence, margin)
+        windows = windows_in(usable, config.window_px)
+        true_windows = windows_in(case.truth, config.window_px)
+        if true_windows.any():
+            kept.append((windows & true_windows).sum() / true_windows.sum())
+        if windows.any():
+            used += 1
+            patches = windows_in(case.truth, config.patch_px)
+            rows, cols = np.nonzero(windows)
+            pick = rng.integers(len(rows), size=PATCHES)
+            shift = rng.integers(config.window_px - config.patch_px + 1, size=(2, PATCHES))
+            inside += patches[rows[pick] + shift[0], cols[pick] + shift[1]].sum()
+            tried += PATCHES
+    print(
+        f"pasting at confidence {confidence}, margin {margin}: {inside / max(tried, 1):.4%} of "
+        f"patches in the true sky ({used} images), {np.mean(kept):.1%} of usable windows kept"
+    )
+
+
+def windows_in(allowed: np.ndarray, side: int) -> np.ndarray:
+    """Where the top-left corner of a window fits, bool."""
+    return free_positions(~allowed, side, side)
+
+
+if __name__ == "__main__":
+    main()
