@@ -3,6 +3,8 @@
 python scripts/benchmark.py build [--backgrounds DIR] [--sky DIR] [--rounds 3]
 python scripts/benchmark.py render [--rounds 30]
 python scripts/benchmark.py stats [--backgrounds DIR] [--rounds 3]
+python scripts/benchmark.py online | gpu [--rounds 30]     (needs torch)
+python scripts/benchmark.py sky [--rounds 30]
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densesirst_gen import codec
+from densesirst_gen import codec, skynet
 from densesirst_gen.annotate import label_mask
 from densesirst_gen.config import PasteConfig
 from densesirst_gen.formats import Dataset, SceneFile, read_dataset
@@ -30,12 +32,15 @@ from densesirst_gen.placement import choose_windows, free_positions
 from densesirst_gen.plan import allowed, make_plan, scene_rng
 from densesirst_gen.render import render
 from densesirst_gen.scene import Scene
+from densesirst_gen.sky import answer, predict_sky, prediction_from, unit_gray
 
 
 def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["build", "render", "stats", "floor"])
+    parser.add_argument(
+        "what", choices=["build", "render", "stats", "online", "gpu", "sky", "floor"]
+    )
     parser.add_argument("--backgrounds", default="demo")
     parser.add_argument("--sky")
     parser.add_argument("--out", help=argparse.SUPPRESS)
@@ -47,6 +52,12 @@ def main() -> None:
         benchmark_build(args.backgrounds, args.sky, args.rounds or 3)
     elif args.what == "stats":
         benchmark_stats(args.backgrounds, args.sky, args.rounds or 3)
+    elif args.what in ("online", "gpu"):
+        import benchmark_online
+
+        getattr(benchmark_online, f"benchmark_{args.what}")(args.rounds or 30)
+    elif args.what == "sky":
+        benchmark_sky(args.rounds or 30)
     else:
         benchmark_render(args.rounds or 30)
 
@@ -197,6 +208,29 @@ def benchmark_render(rounds: int) -> None:
     print(f"512 x 512, two clusters, {len(plan)} targets in this plan, {rounds} rounds")
     for name, step in steps.items():
         print(f"{name:30} {_spread(_microseconds(step, rounds), 'us')}")
+
+
+# ---- sky: one image in memory, step by step
+
+
+def benchmark_sky(rounds: int) -> None:
+    """Predict the sky of one 512 x 640 image; set OPENBLAS_NUM_THREADS=1 for one core."""
+    image = np.random.default_rng(0).integers(0, 255, (512, 640)).astype(np.uint8)
+    scene = Scene("noise", image, np.zeros(image.shape, np.int32))
+    gray = unit_gray(scene)
+    coarse, inputs = answer(gray), skynet.features(gray)
+    weights = skynet.shipped().members[0]
+    steps: dict[str, Callable[[], object]] = {
+        "gray to 0..1 (floor)": lambda: unit_gray(scene),
+        "input of the network": lambda: skynet.features(gray),
+        "one forward pass": lambda: skynet.log_odds(inputs, weights),
+        "all forward passes": lambda: answer(gray),
+        "calibration and edges": lambda: prediction_from(coarse, gray),
+        "predict_sky": lambda: predict_sky(scene),
+    }
+    for name, step in steps.items():
+        times = [t / 1e3 for t in _microseconds(step, rounds, repeats=3)]
+        print(f"{name:30} {_spread(times, 'ms')}")
 
 
 def _noise_scene() -> Scene:

@@ -2,8 +2,9 @@
 
 python scripts/evaluate_sky.py FOLD.npz [FOLD.npz ...] [--sweep]
 
-The folds come from `scripts/train_sky.py hold-out`. Several folds are taken together as one
-cross-validation. ``--sweep`` shows pasting at several confidences and margins.
+The folds come from `scripts/train_sky.py hold-out`. Folds of different images are taken together
+as one cross-validation; of an image that is in several (other seeds), the answers are averaged, as
+the package averages its networks. ``--sweep`` shows pasting at several confidences and margins.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def main() -> None:
     show_reliability(cases)
     settings = [(SKY_CONFIDENCE, SKY_MARGIN)]
     if args.sweep:
-        settings = [(c, m) for c in (0.5, 0.8, 0.9, 0.95, 0.98) for m in (0, 4, 8, 16)]
+        settings = [(c, m) for c in (0.5, 0.7, 0.8, 0.9, 0.95) for m in (0, 4, 8)]
     for confidence, margin in settings:
         show_pasting(cases, confidence, margin)
 
@@ -74,13 +75,20 @@ def held_out(folds: list[Path], data: Path) -> Iterator[Case]:
     """Every held-out image, with what a network that has not seen it says."""
     masks = data / "densesirst" / "SkySeg" / "BinaryMask"
     files = {file.name: file for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes}
+    for name, answer in answers_of(folds).items():
+        scene = files[name].load()
+        assert scene.sky is not None
+        yield Case(name, scene.sky, prediction_from(answer, unit_gray(scene)))
+
+
+def answers_of(folds: list[Path]) -> dict[str, np.ndarray]:
+    """Name of each held-out image, and the mean of the log-odds that the folds have of it."""
+    found: dict[str, list[np.ndarray]] = {}
     for fold in folds:
         with np.load(fold) as stored:
-            names, answers = stored["names"], stored["log_odds"].astype(np.float32)
-        for name, answer in zip(names, answers, strict=True):
-            scene = files[str(name)].load()
-            assert scene.sky is not None
-            yield Case(str(name), scene.sky, prediction_from(answer, unit_gray(scene)))
+            for name, answer in zip(stored["names"], stored["log_odds"], strict=True):
+                found.setdefault(str(name), []).append(answer.astype(np.float32))
+    return {name: np.mean(answers, axis=0) for name, answers in found.items()}
 
 
 def show_overlap(cases: list[Case]) -> None:

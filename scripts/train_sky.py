@@ -26,6 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from evaluate_sky import answers_of
 from safetensors.numpy import save_file
 from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
@@ -60,8 +61,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("fold.npz"))
     parser.add_argument("--folds", type=Path, nargs="+", default=[])
     parser.add_argument("--members", type=Path, nargs="+", default=[])
-    parser.add_argument("--epochs", type=int, default=120)
-    parser.add_argument("--versions", type=int, default=32, help="distorted copies of each image")
+    parser.add_argument("--epochs", type=int, default=90)
+    parser.add_argument("--versions", type=int, default=20, help="distorted copies of each image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
@@ -355,15 +356,25 @@ def trained(images: Images, args: argparse.Namespace) -> SkyNet:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps + 1, pct_start=0.03)
     batches = pool.batches(args.epochs, np.random.default_rng(args.seed))
     for step, (inputs, sky) in enumerate(tqdm(batches, "training", steps, leave=False)):
-        optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
-            answers = model(inputs)
-        loss(answers.float(), sky).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        _step(model, optimiser, schedule, inputs, sky)
         _follow(mean, model, min(EMA, (step + 1) / (step + 20)))
     return mean.eval()
+
+
+def _step(
+    model: SkyNet,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    inputs: Tensor,
+    sky: Tensor,
+) -> None:
+    optimiser.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = model(inputs)
+    loss(answers.float(), sky).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    schedule.step()
 
 
 def loss(answers: Tensor, sky: Tensor) -> Tensor:
@@ -439,10 +450,9 @@ def calibration(folds: list[Path], images: Images) -> dict[str, float]:
     if not folds:
         return {"temperature": 1.0, "slope": 1.0, "offset": 0.0}
     where = {name: i for i, name in enumerate(images.names)}
-    stored = [np.load(fold) for fold in folds]
-    answers = np.concatenate([f["log_odds"].astype(np.float32) for f in stored])
-    chosen = [where[name] for f in stored for name in f["names"]]
-    truth = np.stack([resized(images.sky[i], GRID) for i in chosen]) / np.float32(255)
+    found = answers_of(folds)
+    answers = np.stack(list(found.values()))
+    truth = np.stack([resized(images.sky[where[n]], GRID) for n in found]) / np.float32(255)
 
     def entropy(temperature: float) -> float:
         odds = answers / temperature
