@@ -30,6 +30,7 @@ from densesirst_gen.skycheck import check_sky
 REMARK = "densesirst-gen sky"
 INDEX = "sky.json"
 SCHEMA = "densesirst-gen/sky@1"
+SAMPLE = 24
 PREDICTED, HAND = "predicted", "hand"
 
 
@@ -113,6 +114,24 @@ def check_masks(
     with workers(jobs) as mapped:
         found = dict(progress(mapped(_check_file, files), len(files)))
     return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def mask_note(files: Sequence[SceneFile]) -> str:
+    """A sentence if given masks do not seem to belong to their images; empty if they do.
+
+    Looks at up to 24 images, evenly spread, and speaks when the place of a quarter of the masks,
+    and of three at least, is doubtful: a single one is named wrongly now and then.
+    """
+    masked = [file for file in files if file.sky]
+    looked = masked[:: max(1, len(masked) // SAMPLE)][:SAMPLE]
+    doubtful = {name: texts for name, texts in map(_check_file, looked) if texts}
+    if len(doubtful) < max(3, len(looked) / 4):
+        return ""
+    name, texts = next(iter(doubtful.items()))
+    return (
+        f"{len(doubtful)} of {len(looked)} sky masks looked at are doubtful, such as {name}: "
+        f"{texts[0]}; densesirst-gen sky check has all"
+    )
 
 
 def _check_file(file: SceneFile) -> tuple[str, list[str]]:

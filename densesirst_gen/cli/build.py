@@ -179,9 +179,10 @@ def build(
         return
     from densesirst_gen.build import build_dataset
     from densesirst_gen.produce import Recipe
+    from densesirst_gen.skyfolder import mask_note
 
     dataset = open_dataset(backgrounds, layout, sky, span=span)
-    for note in () if quiet else dataset.notes():
+    for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
         click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root)
