@@ -42,10 +42,11 @@ def place_on_boards(
     for k, cluster in enumerate(zip(_boards(masks, region), *columns, strict=True)):
         occupied = 0
         for i, (board, size, gap, share, draw) in enumerate(zip(*cluster, strict=True)):
-            legal = _legal(region, margin, *size)
+            height, width = size
+            legal = _legal(region, margin, height, width)
             if not legal:
                 continue
-            free = legal & ~_near(occupied, region, *size, gap)
+            free = legal & ~_near(occupied, region, height, width, gap)
             n_free = free.bit_count()
             if n_free > legal.bit_count() * share:
                 corners[k, i] = corner = _kth_bit(free, int(n_free * draw))

@@ -18,7 +18,7 @@ from densesirst_gen.output import RefusedError, write_files
 from densesirst_gen.skyfolder import mask_note, write_mask
 
 TOOLS = {"cvat": "sky.xml", "labelme": "labelme", "coco": "sky.json"}
-MIXED = (3, 12, 24, 9, 17, 1)
+MIXED = (3, 12, 5, 9, 17, 1)
 
 
 def run(*arguments: object) -> Result:
