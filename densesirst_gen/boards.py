@@ -46,7 +46,7 @@ def place_on_boards(
             legal = _legal(region, margin, height, width)
             if not legal:
                 continue
-            free = legal & ~_near(occupied, region, height, width, gap)
+            free = legal & ~_near(occupied, region, height, width, gap) if occupied else legal
             n_free = free.bit_count()
             if n_free > legal.bit_count() * share:
                 corners[k, i] = corner = _kth_bit(free, int(n_free * draw))
@@ -86,11 +86,9 @@ def _smeared(board: int, ahead: int, behind: int, step: int, inside: int, wrap: 
     for reach, sign in ((ahead, 1), (behind, -1)):
         done = 0
         while done < reach:
-            shift = min(done + step, reach - done)
+            shift = done + step if 2 * done + step < reach else reach - done
             moved = board >> shift if sign > 0 else (board << shift) & inside
-            if wrap is not None:
-                moved &= _unwrapped(wrap, sign * shift)
-            board |= moved
+            board |= moved if wrap is None else moved & _unwrapped(wrap, sign * shift)
             done += shift
     return board
 
@@ -109,12 +107,14 @@ def _ones(n: int) -> int:
 
 def _kth_bit(board: int, rank: int) -> int:
     """Place of the bit that has `rank` bits below it, by halving."""
-    place, half = 0, 1 << max(board.bit_length() - 1, 0).bit_length()
+    place, half = 0, 1 << (board.bit_length() - 1).bit_length()
     while half := half >> 1:
-        low = board & _ones(half)
+        low = board & ((1 << half) - 1)
         below = low.bit_count()
         if rank < below:
             board = low
         else:
-            board, rank, place = board >> half, rank - below, place + half
+            board >>= half
+            rank -= below
+            place += half
     return place
