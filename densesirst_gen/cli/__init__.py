@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
 from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
+from densesirst_gen.cli.train import detect, train, worth
 from densesirst_gen.version import __version__
 
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """Make infrared small target datasets with dense clusters of targets."""
 
 
-for command in (build, completion, evaluate, library, replay, sky, stats):
+for command in (build, completion, detect, evaluate, library, replay, sky, stats, train, worth):
     cli.add_command(command)
 
 

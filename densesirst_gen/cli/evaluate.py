@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,10 +34,13 @@ EMPTY = ("skip", "zero", "one")
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
+@click.option("--predictions", "-p", type=path_in, help="COCO results, or a folder of maps")
 @click.option(
-    "--predictions", "-p", required=True, type=path_in, help="COCO results, or a folder of maps"
+    "--checkpoint", "-c", type=path_in, help="or a trained detector: a run or its weights"
 )
-@click.option("--dataset", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]")
+@click.option(
+    "--dataset", "--data", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]"
+)
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
 @span_option
 @click.option("--split", "names", type=path_in, help="file of the scenes to score")
@@ -76,13 +80,18 @@ EMPTY = ("skip", "zero", "one")
 )
 @click.option("--split-peaks", is_flag=True, help="divide components at their local maxima")
 @click.option("--json", "json_out", metavar="FILE|-", help="write all numbers; -: to stdout")
+@click.option(
+    "--noise", type=click.FloatRange(0), default=0.0, help="sigma added, with --checkpoint"
+)
+@click.option("--side", type=click.IntRange(0), default=0, help="resized first, with --checkpoint")
 @click.option("--plots", type=path_out, help="folder for figures and a sheet of the worst scenes")
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
 )
 @click.option("--quiet", "-q", is_flag=True, help="no progress bar, no table")
 def evaluate(
-    predictions: Path,
+    predictions: Path | None,
+    checkpoint: Path | None,
     dataset: str,
     layout: str | None,
     span: tuple[float, float] | None,
@@ -91,12 +100,16 @@ def evaluate(
     max_dets: int,
     split_peaks: bool,
     json_out: str | None,
+    noise: float,
+    side: int,
     plots: Path | None,
     jobs: int,
     quiet: bool,
     **rules: Any,
 ) -> None:
     """Score what any detector predicts: boxes, masks or probability maps.
+
+    Predictions come from files, or from a detector that this program trained.
 
     \b
     densesirst-gen evaluate -p results.json -d dense/ --split dense/Splits/test.txt
@@ -105,6 +118,8 @@ def evaluate(
     A map is named like its scene; its values are 0..1, or 0..255 or 0..65535 by bit depth. The
     image_id of a COCO result is a scene's name, or an id of the dataset's own COCO file.
     """
+    if (predictions is None) == (checkpoint is None):
+        raise click.UsageError("give either --predictions or --checkpoint")
     if plots and find_spec("matplotlib") is None:
         hint = "pip install 'densesirst_gen[plot]'"
         raise click.ClickException(f"matplotlib is not installed: {hint}")
@@ -114,16 +129,39 @@ def evaluate(
 
     opened = open_dataset(dataset, layout, hint="--dataset", span=span)
     chosen = set(select(opened, names, limit))
-    files = [file for file in opened.scenes if file.name in chosen]
-    found = read_predictions(predictions, opened, [file.name for file in files])
-    for note in () if quiet else (*opened.notes(), *found.notes()):
-        click.echo(printable(f"note: {note}"), err=True)
-    scoring = Scoring(max_dets=max_dets or None, split="peak" if split_peaks else "none", **rules)
-    with progress_bar(quiet) as progress:
-        evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
-    if plots:
-        _write_plots(plots, evaluation, files, found)
+    files: Sequence[SceneFile] = [f for f in opened.scenes if f.name in chosen]
+    with TemporaryDirectory() as folder:
+        if checkpoint:
+            files, found = _detected(checkpoint, files, Path(folder), side, noise, jobs)
+        else:
+            assert predictions is not None
+            found = read_predictions(predictions, opened, [file.name for file in files])
+        for note in () if quiet else (*opened.notes(), *found.notes()):
+            click.echo(printable(f"note: {note}"), err=True)
+        split = "peak" if split_peaks else "none"
+        scoring = Scoring(max_dets=max_dets or None, split=split, **rules)
+        with progress_bar(quiet) as progress:
+            evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
+        if plots:
+            _write_plots(plots, evaluation, files, found)
     _tell(evaluation, found, dataset, json_out, quiet=quiet)
+
+
+def _detected(
+    checkpoint: Path,
+    files: Sequence[SceneFile],
+    folder: Path,
+    side: int,
+    noise: float,
+    jobs: int,
+) -> tuple[Sequence[SceneFile], Predictions]:
+    """The scenes as they are scored, and what a trained detector finds in them."""
+    from densesirst_gen.train.checkpoint import load_checkpoint
+    from densesirst_gen.train.data import changed
+    from densesirst_gen.train.predict import predict_dataset
+
+    files = changed(files, side=side, noise=noise)
+    return files, predict_dataset(load_checkpoint(checkpoint), files, folder, workers=jobs - 1)
 
 
 def _write_plots(
