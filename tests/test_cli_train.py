@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_before_any_work(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("densesirst_gen.cli.train.find_spec", {"torch": 1}.get)
+    module = sys.modules["densesirst_gen.cli.train"]  # the package has the command of that name
+    monkeypatch.setattr(module, "find_spec", {"torch": 1}.get)
     arguments = ["-d", "toy", "--data", data, "-o", tmp_path / "out"]
     done = run(train, *arguments, fails=True)
     assert done.exit_code == 1
