@@ -88,7 +88,7 @@ def choose_windows(
 
 
 def _row_counts(free: np.ndarray) -> np.ndarray:
-    return free.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64)
+    return np.bitwise_count(np.packbits(free, axis=1)).sum(axis=1, dtype=np.int64)
 
 
 def _kth_free(free: np.ndarray, ends: np.ndarray, rank: int) -> tuple[int, int]:

@@ -45,6 +45,8 @@ _COLUMNS: list[tuple[str, type]] = [
 ]
 PASTE = np.dtype(_COLUMNS)
 COLUMNS = tuple(name for name, _ in _COLUMNS)
+SHAPED = ("donor", *COLUMNS[COLUMNS.index("height") : -2])
+"""Columns that say what a stamp looks like."""
 
 # Peak of a pasted target divided by its gain, gray levels, in the released data: quantiles, with
 # the ends of the scale (`scripts/reproduce.py levels` measures them).
@@ -389,10 +391,10 @@ def _grid(patch_px: int) -> np.ndarray:
 
 
 def plan_stamps(
-    pastes: np.ndarray, shapes: Shapes, config: PasteConfig
+    pastes: np.ndarray | dict[str, np.ndarray], shapes: Shapes, config: PasteConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`densesirst_gen.fusion.stamps` of rows of a plan, with numpy."""
-    columns = {name: pastes[name] for name in COLUMNS[1:-2]}
+    """`densesirst_gen.fusion.stamps` of rows of a plan, or of its columns, with numpy."""
+    columns = {name: pastes[name] for name in SHAPED}
     return stamps(shapes.shapes, shapes.masks, columns, _grid(config.patch_px), config)
 
 
@@ -400,26 +402,30 @@ def _place_clusters(
     windows: np.ndarray, draws: Draws, shapes: Shapes, config: PasteConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
     n = len(windows)
-    uniforms = {name: column[:n] for name, column in draws.targets.items()}
-    pastes = np.zeros(uniforms["donor"].shape, PASTE)
+    most = int(draws.per_window[:n].max())
+    uniforms = {name: column[:n, :most] for name, column in draws.targets.items()}
     level = np.interp(uniforms["level"], LEVEL_QUANTILES, LEVEL_VALUES)
-    for name, column in sample(uniforms, level, shapes, config).items():
-        pastes[name] = column
-    rise, masks = plan_stamps(pastes, shapes, config)
-    asked = np.arange(pastes.shape[1]) < draws.per_window[:n, None]
+    columns = sample(uniforms, level, shapes, config)
+    rise, masks = plan_stamps(columns, shapes, config)
+    asked = np.arange(most) < draws.per_window[:n, None]
     whole = _is_whole(masks)
-    sizes = np.stack([pastes["height"], pastes["width"]], axis=-1) * (asked & whole)[..., None]
+    sizes = np.stack([columns["height"], columns["width"]], axis=-1) * (asked & whole)[..., None]
     chances = np.stack([uniforms["success"], uniforms["position"]], axis=-1)
     region = config.window_px, config.window_margin
-    rows, cols = place_on_boards(masks, sizes, pastes["gap"], chances, *region, config.attempts)
-    pastes["row"], pastes["col"] = rows + windows[:, :1], cols + windows[:, 1:]
-    pastes["cluster"] = np.arange(n)[:, None]
+    rows, cols = place_on_boards(masks, sizes, columns["gap"], chances, *region, config.attempts)
     placed = rows >= 0
+    cluster = placed.nonzero()[0]
+    pastes = np.zeros(len(cluster), PASTE)
+    for name, column in columns.items():
+        pastes[name] = column[placed]
+    pastes["cluster"] = cluster
+    pastes["row"] = rows[placed] + windows[cluster, 0]
+    pastes["col"] = cols[placed] + windows[cluster, 1]
     dropped = {
         "fragmented": int((asked & ~whole).sum()),
         "no_room": int((asked & whole & ~placed).sum()),
     }
-    return pastes[placed], rise[placed], masks[placed], dropped
+    return pastes, rise[placed], masks[placed], dropped
 
 
 def _is_whole(masks: np.ndarray) -> np.ndarray:
