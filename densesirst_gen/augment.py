@@ -49,8 +49,11 @@ class BagCopyPaste:
         At least 0.
     sky : str
         Where no sky mask is given: ``required`` raises, ``predict`` has it predicted with each
-        call (costly: better predict once and give the mask). Not looked at with
-        ``region="anywhere"``.
+        call (costly: better predict once and give the mask, or say `sky_store`). Not looked at
+        with ``region="anywhere"``.
+    sky_store : Path, optional
+        Folder in which predictions are kept by the content of the image, so that an image is
+        predicted once; see `densesirst_gen.sky.predict_sky`.
     label : number
         Class of new targets, for the key ``labels``.
     mask_value : int, optional
@@ -85,6 +88,7 @@ class BagCopyPaste:
         p: float = 1.0,
         seed: int = 0,
         sky: str = "required",
+        sky_store: Path | None = None,
         label: float = 0,
         mask_value: int | None = None,
         span: tuple[float, float] | None = None,
@@ -97,7 +101,7 @@ class BagCopyPaste:
         if mask_value is not None and whole("mask_value", mask_value) == 0:
             raise ValueError("mask_value must be at least 1, got 0")
         self.config = replace(settings_of(config), **settings)
-        self.p, self.sky, self.label = p, sky, label
+        self.p, self.sky, self.sky_store, self.label = p, sky, sky_store, label
         self.mask_value, self.span = mask_value, _checked_span(span)
         self._library = _Source(library)
         self._calls = CallStream(seed)
@@ -192,7 +196,8 @@ class BagCopyPaste:
         if scene.sky is not None or self.config.region == "anywhere":
             return scene
         if self.sky == "predict":
-            return replace(scene, sky=predict_sky(scene).certain(SKY_CONFIDENCE, SKY_MARGIN))
+            found = predict_sky(scene, store=self.sky_store)
+            return replace(scene, sky=found.certain(SKY_CONFIDENCE, SKY_MARGIN))
         raise ValueError(
             f"{scene.name}: sky is missing; give a sky mask, or say sky='predict' or "
             "region='anywhere'"

@@ -22,6 +22,7 @@ from densesirst_gen.formats import SceneFile
 from densesirst_gen.library import TargetLibrary
 from densesirst_gen.plan import scene_rng
 from densesirst_gen.scene import Scene
+from densesirst_gen.sky import default_store
 from densesirst_gen.stream import CallStream
 from densesirst_gen.train.detectors.base import (
     IGNORE,
@@ -185,7 +186,12 @@ class TrainScenes(TorchDataset[Sample]):
         self.paste = None
         if library is not None:
             self.paste = BagCopyPaste(
-                library, PASTES[config.augment], p=config.paste, seed=config.seed, sky="predict"
+                library,
+                PASTES[config.augment],
+                p=config.paste,
+                seed=config.seed,
+                sky="predict",
+                sky_store=default_store(),
             )
 
     def set_epoch(self, epoch: int) -> None:
