@@ -1,9 +1,10 @@
 """Measure on the released data what the code states as numbers.
 
-python scripts/reproduce.py density | levels   [--data ../shared/data]
+python scripts/reproduce.py density | levels | skycheck   [--data ../shared/data]
 
 density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
 levels    peaks of the pasted targets divided by their gain: LEVEL_VALUES in plan.py
+skycheck  how often `sky check` doubts good sky masks, and finds flipped and shifted ones
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from scipy.optimize import least_squares
 from densesirst_gen.formats import read_dataset
 from densesirst_gen.plan import LEVEL_QUANTILES, LEVEL_VALUES
 from densesirst_gen.scene import Scene
+from densesirst_gen.skycheck import check_sky
 from densesirst_gen.stats import dataset_stats
 
 DARK = 40
@@ -31,11 +34,11 @@ DARK = 40
 def main() -> None:
     """Run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["density", "levels"])
+    parser.add_argument("what", choices=["density", "levels", "skycheck"])
     default = os.environ.get("DENSESIRST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     args = parser.parse_args()
-    {"density": density, "levels": levels}[args.what](args.data)
+    {"density": density, "levels": levels, "skycheck": skycheck}[args.what](args.data)
 
 
 def released(data: Path, folder: str) -> Iterator[Scene]:
@@ -51,6 +54,51 @@ def density(data: Path) -> None:
         summary = dataset_stats(released(data, folder)).summary()
     for kind in ("clusters", "singles"):
         print(f"{kind} {summary[f'density_{kind}']:.4f}")
+
+
+def skycheck(data: Path) -> None:
+    """False alarms on all masks; faults found on those with 2 to 98 % sky."""
+    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
+    alarms, found = 0, Counter[str]()
+    files = read_dataset(data / "sirstv2", sky_dir=masks).scenes
+    n_mixed = 0
+    for file in files:
+        scene = file.load()
+        assert scene.sky is not None
+        alarms += is_doubted(scene.image, scene.sky)
+        if 0.02 <= scene.sky.mean() <= 0.98:
+            n_mixed += 1
+            found.update(
+                {name: is_doubted(scene.image, m) for name, m in faults(scene.sky).items()}
+            )
+    print(f"{alarms} of {len(files)} good masks doubted")
+    for name, n in found.items():
+        print(f"{name}: {n / n_mixed:.0%} of {n_mixed} found")
+
+
+def is_doubted(image: np.ndarray, sky: np.ndarray) -> bool:
+    """Whether the place of a mask is doubted."""
+    return any(doubt.kind in ("flipped", "shifted") for doubt in check_sky(image, sky))
+
+
+def faults(sky: np.ndarray) -> dict[str, np.ndarray]:
+    """The mask, flipped and shifted."""
+    moved = {
+        f"shifted {px} px {name}": _shifted(sky, *(px * step for step in way))
+        for px in (8, 16, 32)
+        for name, way in {"down": (1, 0), "up": (-1, 0), "right": (0, 1), "left": (0, -1)}.items()
+    }
+    flips = {"left to right": sky[:, ::-1], "upside down": sky[::-1], "turned": sky[::-1, ::-1]}
+    return {**{name: np.ascontiguousarray(m) for name, m in flips.items()}, **moved}
+
+
+def _shifted(sky: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """Moved; its border row or column is repeated."""
+    down, right = (np.arange(n) for n in sky.shape)
+    return sky[
+        np.clip(down - rows, 0, sky.shape[0] - 1)[:, None],
+        np.clip(right - cols, 0, sky.shape[1] - 1),
+    ]
 
 
 def levels(data: Path) -> None:
