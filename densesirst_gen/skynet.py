@@ -41,7 +41,7 @@ def features(gray: np.ndarray) -> np.ndarray:
         the row from -1 to 1. All but the gradient are nearly blind to gain and offset.
     """
     fine = resized(gray, FINE)
-    coarse = _halved(fine)
+    coarse = resized(fine, GRID)
     detail = np.arcsinh(60 * (coarse - cv2.blur(coarse, (9, 9))))
     gradient = cv2.magnitude(
         cv2.Sobel(fine, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(fine, cv2.CV_32F, 0, 1, scale=0.25)
@@ -50,10 +50,10 @@ def features(gray: np.ndarray) -> np.ndarray:
     row = np.repeat(np.linspace(-1, 1, GRID[0])[:, None], GRID[1], 1)
     channels = (
         standardised,
-        _halved(_ranked(fine)),
+        resized(_ranked(fine), GRID),
         detail,
-        _halved(_locally_standardised(fine)),
-        np.log(_halved(gradient) + 0.002) + 4,
+        resized(_locally_standardised(fine), GRID),
+        np.log(resized(gradient, GRID) + 0.002) + 4,
         row,
     )
     return np.stack(channels, axis=-1).astype(np.float32)
@@ -64,10 +64,6 @@ def resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     shrinks = image.shape[0] >= shape[0] and image.shape[1] >= shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(image, shape[::-1], interpolation=method)
-
-
-def _halved(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, GRID[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _ranked(gray: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
 def _tell(n: int, times: dict[str, list[float]], memory: dict[str, int]) -> None:
     print(f"{n} images, {len(times['floor'])} rounds, whole process")
     for name, values in times.items():
-        print(f"{name:8} {_spread(values, 's')}   {n / statistics.median(values):6.1f} images/s")
+        print(f"{name:8} {spread(values, 's')}   {n / statistics.median(values):6.1f} images/s")
     print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
 
 
@@ -184,7 +184,7 @@ def _decode(source: SceneFile) -> None:
 def benchmark_render(rounds: int) -> None:
     """Plan and render one 512 x 512 image with two clusters, step by step."""
     config = PasteConfig(n_regions=(2, 2))
-    scene = _noise_scene()
+    scene = noise_scene()
     library = build_library([scene])
     rng = scene_rng(0, scene.name)
     side = config.window_px
@@ -207,7 +207,7 @@ def benchmark_render(rounds: int) -> None:
     }
     print(f"512 x 512, two clusters, {len(plan)} targets in this plan, {rounds} rounds")
     for name, step in steps.items():
-        print(f"{name:30} {_spread(_microseconds(step, rounds), 'us')}")
+        print(f"{name:30} {spread(microseconds(step, rounds), 'us')}")
 
 
 # ---- sky: one image in memory, step by step
@@ -229,11 +229,12 @@ def benchmark_sky(rounds: int) -> None:
         "predict_sky": lambda: predict_sky(scene),
     }
     for name, step in steps.items():
-        times = [t / 1e3 for t in _microseconds(step, rounds, repeats=3)]
-        print(f"{name:30} {_spread(times, 'ms')}")
+        times = [t / 1e3 for t in microseconds(step, rounds, repeats=3)]
+        print(f"{name:30} {spread(times, 'ms')}")
 
 
-def _noise_scene() -> Scene:
+def noise_scene() -> Scene:
+    """A 512x512 image of noise, all sky, with two targets."""
     image = np.random.default_rng(0).integers(40, 60, (512, 512)).astype(np.uint8)
     mask = np.zeros(image.shape, bool)
     mask[100:104, 200:203] = mask[300:303, 40:45] = True
@@ -241,7 +242,8 @@ def _noise_scene() -> Scene:
     return Scene("noise", image, label_mask(mask), np.ones(image.shape, bool))
 
 
-def _microseconds(step: Callable[[], object], rounds: int, repeats: int = 50) -> list[float]:
+def microseconds(step: Callable[[], object], rounds: int, repeats: int = 50) -> list[float]:
+    """Microseconds of one call, one value for each round, after a warm-up."""
     step()
     times = []
     for _ in range(rounds):
@@ -252,7 +254,8 @@ def _microseconds(step: Callable[[], object], rounds: int, repeats: int = 50) ->
     return times
 
 
-def _spread(values: Sequence[float], unit: str) -> str:
+def spread(values: Sequence[float], unit: str) -> str:
+    """Median and range."""
     median = statistics.median(values)
     return f"median {median:7.2f} {unit} ({min(values):.2f} to {max(values):.2f})"
 

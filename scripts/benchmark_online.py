@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from benchmark import microseconds, noise_scene, spread
 
 from densesirst_gen import BagCopyPaste, PasteConfig, build_library, demo_scene
-from densesirst_gen.annotate import annotate, label_mask
+from densesirst_gen.annotate import annotate
 from densesirst_gen.batch import BatchBagCopyPaste
 from densesirst_gen.cost import cost_of, least_bytes
 from densesirst_gen.library import TargetLibrary
@@ -26,15 +26,6 @@ CONFIG = PasteConfig(n_regions=(2, 2), per_region=(6, 12))
 SIDE = 512
 STEP_BATCH, CPU_BATCH, GPU_BATCH = 8, 64, 256
 Steps = dict[str, Callable[[], object]]
-
-
-def noise_scene(seed: int = 0) -> Scene:
-    """A 512x512 image of noise, all sky, with two targets."""
-    image = np.random.default_rng(seed).integers(40, 60, (SIDE, SIDE)).astype(np.uint8)
-    mask = np.zeros(image.shape, bool)
-    mask[100:104, 200:203] = mask[300:303, 40:45] = True
-    image[mask] += 90
-    return Scene(f"noise{seed}", image, label_mask(mask), np.ones(image.shape, bool))
 
 
 def demo_library() -> TargetLibrary:
@@ -103,11 +94,11 @@ def share_of_step(aug: BagCopyPaste, scene: Scene, augment_us: float) -> None:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    seconds = timed(step, rounds=3, repeats=1)
-    share = STEP_BATCH * augment_us / 1e6 / statistics.median(seconds)
+    times = microseconds(step, rounds=3, repeats=1)
+    share = STEP_BATCH * augment_us / statistics.median(times)
     print(
         f"training step, FCOS ResNet-18, batch {STEP_BATCH}, {device}: "
-        f"{spread([s * 1e3 for s in seconds], 'ms')}; augmenting on one core is {share:.2%} of it"
+        f"{spread([t / 1e3 for t in times], 'ms')}; augmenting on one core is {share:.2%} of it"
     )
 
 
@@ -120,12 +111,12 @@ def batch_against_loop(rounds: int) -> None:
     scenes = [replace(scene, name=str(k)) for k in range(CPU_BATCH)]
     loop, bulk = [], []
     for _ in range(max(3, rounds // 6)):
-        loop += timed(lambda: [aug(s) for s in scenes], rounds=1, repeats=1)
-        bulk += timed(lambda: batch(images, sky, labels), rounds=1, repeats=1)
+        loop += microseconds(lambda: [aug(s) for s in scenes], rounds=1, repeats=1)
+        bulk += microseconds(lambda: batch(images, sky, labels), rounds=1, repeats=1)
     ratios = [b / a for a, b in zip(loop, bulk, strict=True)]
     print(
-        f"{CPU_BATCH} images, one thread: numpy loop {spread([s * 1e3 for s in loop], 'ms')}, "
-        f"torch {spread([s * 1e3 for s in bulk], 'ms')}; ratio {statistics.median(ratios):.2f} "
+        f"{CPU_BATCH} images, one thread: numpy loop {spread([t / 1e3 for t in loop], 'ms')}, "
+        f"torch {spread([t / 1e3 for t in bulk], 'ms')}; ratio {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f})"
     )
 
@@ -195,24 +186,7 @@ def tell(steps: Steps, rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
-            times[name] += [s * 1e6 for s in timed(step, rounds=1, repeats=20)]
+            times[name] += microseconds(step, rounds=1, repeats=20)
     for name, values in times.items():
         print(f"{name:32} {spread(values, 'us')}")
     return times
-
-
-def timed(step: Callable[[], object], rounds: int, repeats: int) -> list[float]:
-    """Seconds of one call, one value for each round, after a warm-up."""
-    step()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(repeats):
-            step()
-        times.append((time.perf_counter() - start) / repeats)
-    return times
-
-
-def spread(values: list[float], unit: str) -> str:
-    """Median and range."""
-    return f"median {statistics.median(values):.1f} {unit} ({min(values):.1f} to {max(values):.1f})"

@@ -44,8 +44,7 @@ class Case:
     @property
     def overlap(self) -> float:
         """Intersection over union; 1 if there is no sky and none was found."""
-        union = (self.truth | self.found.sky).sum()
-        return float((self.truth & self.found.sky).sum() / union) if union else 1.0
+        return overlap_of(self.found.sky, self.truth)
 
     @property
     def accuracy(self) -> float:
@@ -79,6 +78,12 @@ def held_out(folds: list[Path], data: Path) -> Iterator[Case]:
         scene = files[name].load()
         assert scene.sky is not None
         yield Case(name, scene.sky, prediction_from(answer, unit_gray(scene)))
+
+
+def overlap_of(found: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union of two masks; 1 if both are empty."""
+    union = (found | truth).sum()
+    return float((found & truth).sum() / union) if union else 1.0
 
 
 def answers_of(folds: list[Path]) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from evaluate_sky import answers_of
+from evaluate_sky import answers_of, overlap_of
 from safetensors.numpy import save_file
 from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
@@ -460,15 +460,10 @@ def calibration(folds: list[Path], images: Images) -> dict[str, float]:
 
     temperature = float(minimize_scalar(entropy, bounds=(0.5, 5), method="bounded").x)
     expected = np.array([expected_overlap(expit(a / temperature)) for a in answers])
-    overlap = np.array([_overlap(a > 0, t > 0.5) for a, t in zip(answers, truth, strict=True)])
+    overlap = np.array([overlap_of(a > 0, t > 0.5) for a, t in zip(answers, truth, strict=True)])
     odds = logit(np.clip(expected, 1e-4, 1 - 1e-4))
     fit = least_squares(lambda p: expit(p[0] * odds + p[1]) - overlap, [1.0, 0.0])
     return {"temperature": temperature, "slope": float(fit.x[0]), "offset": float(fit.x[1])}
-
-
-def _overlap(found: np.ndarray, truth: np.ndarray) -> float:
-    union = (found | truth).sum()
-    return float((found & truth).sum() / union) if union else 1.0
 
 
 if __name__ == "__main__":

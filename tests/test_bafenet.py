@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import overfit, toy_batch, toy_metas
+from toy_detection import average_precision, overfit, toy_batch, toy_metas
 
 from densesirst_gen.config import ConfigError
 from densesirst_gen.train.backbones import resnet
@@ -32,7 +32,6 @@ from densesirst_gen.train.detectors.bafenet import (
 )
 from densesirst_gen.train.detectors.base import ImageMeta, Targets
 from densesirst_gen.train.layers import box_iou, cell_centres
-from densesirst_gen.train.metrics import FoundBoxes, VocAP
 
 FCOS = {"seg_head": False, "exchange": False, "adapter": False}
 TINY = {"depth": 18, "width": 16, "head_width": 32}
@@ -463,16 +462,6 @@ def test_mixed_precision() -> None:
 
 
 # ---- learning
-
-
-def average_precision(detector: BAFENet, images: torch.Tensor, targets: Targets) -> float:
-    with torch.no_grad():
-        found = detector.predict(detector(images), toy_metas(images))
-    metric = VocAP()
-    return metric.result(
-        metric.measure(FoundBoxes(p.boxes.numpy(), p.scores.numpy()), b.numpy())
-        for p, b in zip(found, targets.boxes, strict=True)
-    ).ap
 
 
 def test_it_learns_a_few_images_by_heart() -> None:

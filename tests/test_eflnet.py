@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import overfit, toy_batch, toy_metas
+from toy_detection import average_precision, overfit, toy_batch, toy_metas
 
 from densesirst_gen.config import ConfigError
 from densesirst_gen.train.detectors import build_detector
@@ -42,7 +42,6 @@ from densesirst_gen.train.detectors.eflnet_head import (
 )
 from densesirst_gen.train.layers import box_iou
 from densesirst_gen.train.losses import focal_loss
-from densesirst_gen.train.metrics import FoundBoxes, VocAP
 
 TINY = {"width_multiple": 1 / 16, "dyhead_blocks": 1}
 BASELINE = {"atfl_mode": "bce", "box_loss": "ciou", "assign_metric": "iou", "dyhead_blocks": 0}
@@ -619,16 +618,6 @@ def test_mixed_precision() -> None:
 
 
 # ---- learning
-
-
-def average_precision(detector: EFLNet, images: torch.Tensor, targets: Targets) -> float:
-    with torch.no_grad():
-        found = detector.predict(detector(images), toy_metas(images))
-    metric = VocAP()
-    return metric.result(
-        metric.measure(FoundBoxes(p.boxes.numpy(), p.scores.numpy()), b.numpy())
-        for p, b in zip(found, targets.boxes, strict=True)
-    ).ap
 
 
 def test_it_learns_a_few_images_by_heart() -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from densesirst_gen.train.detectors.base import Detector, ImageMeta, Targets
+from densesirst_gen.train.metrics import FoundBoxes, VocAP
 
 
 def toy_batch(
@@ -60,6 +61,17 @@ def overfit(
         history.append(loss.item())
     settle_norms(detector, images)
     return history
+
+
+def average_precision(detector: Detector, images: Tensor, targets: Targets) -> float:
+    """VOC AP of what a detector of boxes finds in its own training images."""
+    with torch.no_grad():
+        found = detector.predict(detector(images), toy_metas(images))
+    metric = VocAP()
+    return metric.result(
+        metric.measure(FoundBoxes(p.boxes.numpy(), p.scores.numpy()), b.numpy())
+        for p, b in zip(found, targets.boxes, strict=True)
+    ).ap
 
 
 def settle_norms(detector: Detector, images: Tensor, passes: int = 30) -> None:

@@ -64,11 +64,14 @@ def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[Iterable[Any], int], Iterable[Any]]]:
+def progress_bar(
+    quiet: bool, unit: str = "scene"
+) -> Iterator[Callable[[Iterable[Any], int], Iterator[Any]]]:
+    """A bar for one series of results after the other."""
     from tqdm import tqdm
 
     hidden = quiet or not sys.stderr.isatty() or bool(os.environ.get("CI"))
-    with tqdm(unit="scene", file=sys.stderr, disable=hidden, leave=False) as bar:
+    with tqdm(unit=unit, file=sys.stderr, disable=hidden, leave=False) as bar:
 
         def watched(results: Iterable[Any], total: int) -> Iterator[Any]:
             bar.reset(total)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -21,11 +19,11 @@ from densesirst_gen.cli.options import (
     path_in,
     path_out,
     printable,
+    progress_bar,
     span_option,
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.train.predict import Watch
     from densesirst_gen.train.run import Running
 
 AUGMENTS = ("none", "bag-cp", "copy-paste")
@@ -179,7 +177,7 @@ def detect(
 
     dataset = open_dataset(images, layout, hint="--images", span=span)
     loaded = load_checkpoint(checkpoint)
-    with _bar(quiet) as watch:
+    with progress_bar(quiet, "batch") as watch:
         found = detect_into(
             loaded,
             dataset.scenes,
@@ -313,25 +311,8 @@ def _running(
         if not quiet:
             click.echo(_line(row), err=True)
 
-    with _bar(quiet) as watch:
+    with progress_bar(quiet, "batch") as watch:
         yield Running(device, devices, workers, watch, report, tensorboard)
-
-
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Watch]:
-    """A bar for the batches of one epoch after the other."""
-    from tqdm import tqdm
-
-    hidden = quiet or not sys.stderr.isatty() or bool(os.environ.get("CI"))
-    with tqdm(unit="batch", file=sys.stderr, disable=hidden, leave=False) as bar:
-
-        def watched(batches: Iterable[Any], total: int) -> Iterator[Any]:
-            bar.reset(total)
-            for batch in batches:
-                yield batch
-                bar.update()
-
-        yield watched
 
 
 def _line(row: dict[str, Any]) -> str:

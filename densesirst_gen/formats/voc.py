@@ -129,12 +129,12 @@ def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
         All black: a file without ``<object>``.
     category : str
     """
-    boxes = to_dialect(_extent(mask), "devkit")
+    boxes = to_dialect(extent(mask), "devkit")
     objects = [MASK_OBJECT.format(category=escape(category), box=box) for box in boxes.tolist()]
     return _filled(MASK_FILE, filename, mask.shape, objects)
 
 
-def _extent(mask: np.ndarray) -> np.ndarray:
+def extent(mask: np.ndarray) -> np.ndarray:
     """The half-open box around a mask, (1, 4), or (0, 4) if it is black."""
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -170,7 +170,7 @@ def read_voc(path: str | PathLike[str]) -> VocFile:
         If the file is missing, too large, not XML, has a DOCTYPE, or a corner that is not a finite
         number.
     """
-    root = _parse(Path(path))
+    root = parse_xml(Path(path))
     found = [(o, o.find("bndbox")) for o in root.iter("object") if o.find("bndbox") is not None]
     boxes = np.array([_corners(path, box) for _, box in found], np.float64).reshape(-1, 4)
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
@@ -178,11 +178,12 @@ def read_voc(path: str | PathLike[str]) -> VocFile:
     return VocFile(root.findtext("filename", ""), np.hstack([low, high]), categories)
 
 
-def _parse(path: Path) -> Any:
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
+def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+    """The root of an XML file; DatasetError if it is too large, unsafe or no XML."""
+    if not path.is_file() or path.stat().st_size > max_bytes:
+        raise DatasetError(f"{path}: not a file of at most {max_bytes} bytes")
     try:
-        return ElementTree.fromstring(path.read_bytes(), forbid_dtd=True)
+        return ElementTree.parse(path, forbid_dtd=True).getroot()
     except defusedxml.DefusedXmlException as error:
         raise DatasetError(f"{path}: refused, {type(error).__name__}: {error}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:

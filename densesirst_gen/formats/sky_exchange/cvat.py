@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-import defusedxml
 import numpy as np
-from defusedxml import ElementTree
 
 from densesirst_gen.formats.paths import DatasetError
 from densesirst_gen.formats.segmentation import segment_labels
@@ -29,6 +27,7 @@ from densesirst_gen.formats.sky_exchange.masks import (
     refuse_existing,
     sky_box,
 )
+from densesirst_gen.formats.voc import parse_xml
 from densesirst_gen.output import write_atomically
 
 MAX_BYTES = 1_000_000_000
@@ -125,24 +124,13 @@ def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Ite
         or that are not there; at a mask if a shape is malformed or of a kind that has no area.
     """
     path = Path(path)
-    root = _parse(path)
+    root = parse_xml(path, MAX_BYTES)
     if root.tag != "annotations" or root.find("track") is not None:
         raise DatasetError(f'{path}: not an export "CVAT for images 1.1"')
     entries = root.findall("image")
     check_images(path, [entry.get("name", "") for entry in entries], Path(images))
     check_labels(path, (shape.get("label", "") for entry in entries for shape in entry))
     return (_read_image(path, entry) for entry in entries)
-
-
-def _parse(path: Path) -> Any:
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
-    try:
-        return ElementTree.parse(path, forbid_dtd=True).getroot()
-    except defusedxml.DefusedXmlException as error:
-        raise DatasetError(f"{path}: refused, {type(error).__name__}: {error}") from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DatasetError(f"{path}: not XML ({error})") from error
 
 
 def _read_image(path: Path, entry: Any) -> SkyMask:

@@ -12,6 +12,7 @@ import numpy as np
 from densesirst_gen.codec import MAX_PIXELS
 from densesirst_gen.formats.dataset import check_names
 from densesirst_gen.formats.paths import DatasetError, examples, safe_join
+from densesirst_gen.formats.voc import extent
 from densesirst_gen.output import RefusedError
 
 SKY, NOT_SKY = "sky", "not-sky"
@@ -188,8 +189,6 @@ def place_patch(patch: np.ndarray, left: int, top: int, size: tuple[int, int]) -
 
 def sky_box(sky: np.ndarray) -> tuple[int, int, int, int]:
     """(left, top, width, height) of the box around a mask, (H, W) bool; zeros if it is empty."""
-    rows, cols = np.flatnonzero(sky.any(axis=1)), np.flatnonzero(sky.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    left, top = int(cols[0]), int(rows[0])
-    return left, top, int(cols[-1]) + 1 - left, int(rows[-1]) + 1 - top
+    for left, top, right, bottom in extent(sky).tolist():
+        return left, top, right - left, bottom - top
+    return 0, 0, 0, 0
