@@ -114,15 +114,34 @@ def test_shrinking_averages_so_that_a_bright_pixel_does_not_vanish() -> None:
 
 @given(st.integers(0, 100_000))
 def test_cut_samples_keep_pixels_boxes_and_labels_together(seed: int) -> None:
-    zoomed = replace(NATIVE, zoom=(0.7, 2.5), flip=0.5, seed=seed)
+    zoomed = replace(NATIVE, zoom=(0.7, 2.5), flip=0.5, seed=seed, crop=(0, 48)[seed % 2])
     sample = TrainScenes(scenes(1, targets=3), zoomed)[0]
     assert sample.image.shape[1:] == sample.labels.shape == sample.sky.shape
-    assert all(n <= limit for n, limit in zip(sample.labels.shape, (96, 128), strict=True))
+    limits = (48, 48) if zoomed.crop else (96, 128)
+    assert all(n <= limit for n, limit in zip(sample.labels.shape, limits, strict=True))
     assert set(sample.labels.unique().tolist()) <= set(range(len(sample.boxes) + 1))
     for k, (x0, y0, x1, y1) in enumerate(sample.boxes.tolist()):
         rows, cols = torch.nonzero(sample.labels == k + 1, as_tuple=True)
         assert len(rows) == 0 or y0 - 1e-3 <= rows.min() + 0.5 <= rows.max() + 0.5 <= y1 + 1e-3
         assert len(cols) == 0 or x0 - 1e-3 <= cols.min() + 0.5 <= cols.max() + 0.5 <= x1 + 1e-3
+
+
+@given(st.integers(0, 100_000), st.integers(1, 200))
+def test_a_crop_on_a_target_holds_the_middle_of_one(seed: int, side: int) -> None:
+    config = replace(NATIVE, crop=side, on_target=1.0, zoom=(0.5, 2), seed=seed)
+    sample = TrainScenes(scenes(1, targets=3), config)[0]
+    assert max(sample.image.shape) <= side
+    assert len(sample.boxes) >= 1
+
+
+def test_crops_are_as_often_on_a_target_as_asked() -> None:
+    config = replace(NATIVE, crop=16, images_per_epoch=200)
+    full = [
+        sum(len(sample.boxes) > 0 for sample in TrainScenes(scenes(1, targets=1), c))
+        for c in (replace(config, on_target=share) for share in (0.0, 0.5, 1.0))
+    ]
+    assert full[0] < 60 < full[1] < 160
+    assert full[2] == 200
 
 
 def test_flipping_twice_is_nothing() -> None:

@@ -220,16 +220,37 @@ class TrainScenes(TorchDataset[Sample]):
         return int(order[place])
 
     def _zoomed(self, scene: Scene, rng: np.random.Generator) -> Sample:
-        """Zoomed by chance; what is then larger than without zoom is cut at a random place."""
+        """Zoomed by chance; what is then larger than the crop, or the input, is cut."""
         config = self.config
         fit = fitted(scene.shape, config.size, config.fit)
         low, high = config.zoom
         meta = fitted(scene.shape, config.size, config.fit, rng.uniform(low, high))
-        limits = zip(fit.resized, meta.resized, strict=True)
-        frame = tuple(min(a, b) for a, b in limits)
-        spare = (b - a for a, b in zip(frame, meta.resized, strict=True))
-        top, left = (-int(rng.integers(n + 1)) for n in spare)
-        return to_sample(scene, replace(meta, pad=(top, left)), (frame[0], frame[1]))
+        limits = (config.crop, config.crop) if config.crop else fit.resized
+        frame = tuple(map(min, limits, meta.resized))
+        aim: tuple[int | None, ...] = (None, None)
+        if config.crop and scene.n_targets and rng.random() < config.on_target:
+            aim = _centre(scene, int(rng.integers(scene.n_targets)), meta)
+        top, left = (
+            _start(size, part, pixel, rng)
+            for size, part, pixel in zip(meta.resized, frame, aim, strict=True)
+        )
+        return to_sample(scene, replace(meta, pad=(-top, -left)), (frame[0], frame[1]))
+
+
+def _start(size: int, part: int, aim: int | None, rng: np.random.Generator) -> int:
+    """Where a random part of `size` pixels begins; around pixel `aim`, if it is given."""
+    low, high = 0, size - part
+    if aim is not None:
+        low, high = max(low, aim - part + 1), min(high, aim)
+    return int(rng.integers(low, high + 1))
+
+
+def _centre(scene: Scene, k: int, meta: ImageMeta) -> tuple[int, int]:
+    """(row, column) of the input at the middle of the k-th target's box."""
+    boxes = torch.from_numpy(annotate(scene.labels).boxes[k : k + 1]).float()
+    x0, y0, x1, y1 = to_input_boxes(boxes, meta)[0].tolist()
+    height, width = meta.resized
+    return min(int((y0 + y1) / 2), height - 1), min(int((x0 + x1) / 2), width - 1)
 
 
 def box_sizes(files: Sequence[SceneFile], size: int, fit: str) -> Tensor:

@@ -44,6 +44,8 @@ class TrainConfig(DetectorConfig):
     fit: str = option("keep", "aspect of the input", among=("keep", "stretch"))
     flip: float = option(0.5, "share of images mirrored left to right", low=0, high=1)
     zoom: tuple[float, ...] = option((1.0, 1.0), "range of random zoom; too large is cut at random")
+    crop: int = option(0, "side of random squares cut out, px; 0: the size of the input", low=0)
+    on_target: float = option(0.5, "share of crops around a random target", low=0, high=1)
     augment: str = option("none", "targets pasted while training", among=AUGMENTS)
     paste: float = option(1.0, "share of images pasted into", low=0, high=1)
     val_every: int = option(1, "epochs between validations; the last is validated", low=1)
