@@ -155,9 +155,10 @@ class BuildFolder:
         wanted = json.loads(canonical_json(self.recipe))
         if found == wanted:
             return
-        names = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        before, now = _flat(found), _flat(wanted)
+        names = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
         changes = "; ".join(
-            f"{k} was {_short(found.get(k))}, now {_short(wanted.get(k))}" for k in names
+            f"{k} was {_short(before.get(k))}, now {_short(now.get(k))}" for k in names
         )
         raise RefusedError(f"{self.root} was begun differently and can't be resumed: {changes}")
 
@@ -239,6 +240,15 @@ def journal_line(entry: Mapping[str, Any]) -> str:
 def _name_in(line: bytes) -> str:
     name, _ = json.JSONDecoder().raw_decode(line.decode(), len('{"name": '))
     return str(name)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with names such as ``training.lr``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict) and value
+        flat |= _flat(value, f"{above}{name}.") if inner else {above + name: value}
+    return flat
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Generate, train, test: what do small detectors learn from a generated dataset?
+"""Generate, train, test: what do all five detectors learn from a generated dataset?
 
 A few epochs of tiny networks: enough to see the whole chain, not enough for a detector.
 
@@ -22,15 +22,20 @@ except ImportError as error:
     raise SystemExit from None
 
 TINY = {"epochs": 3, "batch": 4, "size": 192, "lr": 4e-3, "warmup": 0, "optimiser": "adamw"}
-BAFENET = {"depth": 18, "width": 16, "head_width": 32, "assign": "fcos+nearest"}
-EFLNET = {"width_multiple": 0.125, "dyhead_blocks": 1, "accumulate": 1, "zoom": (1.0, 1.0)}
+SMALL = {
+    "bafenet": {"depth": 18, "width": 16, "head_width": 32, "assign": "fcos+nearest"},
+    "eflnet": {"width_multiple": 0.125, "dyhead_blocks": 1, "accumulate": 1, "zoom": (1.0, 1.0)},
+    "serankdet": {"base_width": 8, "zoom": (1.0, 1.0)},
+    "adsnet": {"width": 16, "stem_width": 16},
+    "cgranet": {"width": 8, "backbone_width": 8},
+}
 
 if __name__ == "__main__":
     out, backgrounds = Path(sys.argv[1]), demo_dataset()
     names = [name for split in ("train", "test") for name in backgrounds.splits[split]]
     build_dataset(backgrounds, out / "dense", Recipe(PasteConfig(), copies=2), names=names)
     dense = read_dataset(out / "dense")
-    for detector, small in (("bafenet", BAFENET), ("eflnet", EFLNET)):
+    for detector, small in SMALL.items():
         plan = Plan(
             detectors=[detector],
             sources={"generated": train_part(dense), "demo": train_part(backgrounds)},

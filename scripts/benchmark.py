@@ -5,6 +5,7 @@ python scripts/benchmark.py render [--rounds 30]
 python scripts/benchmark.py stats [--backgrounds DIR] [--rounds 3]
 python scripts/benchmark.py online | gpu [--rounds 30]     (needs torch)
 python scripts/benchmark.py sky [--rounds 30]
+python scripts/benchmark.py detectors [--width 1] [--sizes 256 512] [--rounds 3]     (needs torch)
 """
 
 from __future__ import annotations
@@ -39,12 +40,17 @@ def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "what", choices=["build", "render", "stats", "online", "gpu", "sky", "floor"]
+        "what",
+        choices=["build", "render", "stats", "online", "gpu", "sky", "detectors", "floor"],
     )
     parser.add_argument("--backgrounds", default="demo")
     parser.add_argument("--sky")
     parser.add_argument("--out", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--width", type=float, default=1, help="share of each detector's channels")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="of the images")
+    ways = ["channels-last", "bf16", "compile"]
+    parser.add_argument("--variants", nargs="*", choices=ways, help="of running a detector")
     args = parser.parse_args()
     if args.what == "floor":
         floor(_dataset(args.backgrounds, args.sky), Path(args.out))
@@ -56,6 +62,10 @@ def main() -> None:
         import benchmark_online
 
         getattr(benchmark_online, f"benchmark_{args.what}")(args.rounds or 30)
+    elif args.what == "detectors":
+        from benchmark_detectors import benchmark_detectors
+
+        benchmark_detectors(args.rounds or 3, args.sizes, args.width, args.variants)
     elif args.what == "sky":
         benchmark_sky(args.rounds or 30)
     else:
@@ -125,8 +135,8 @@ def benchmark_build(backgrounds: str, sky: str | None, rounds: int) -> None:
             run = subprocess.run(command, check=True, capture_output=True, text=True)
             times["floor"].append(float(run.stdout))
     _tell(n, times, memory)
-    print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
-    print(f"jobs 2 has {_ratio(times['jobs 1'], times['jobs 2'])} times the throughput of jobs 1")
+    print(f"jobs 1 takes {ratio(times['jobs 1'], times['floor'])} times the floor")
+    print(f"jobs 2 has {ratio(times['jobs 1'], times['jobs 2'])} times the throughput of jobs 1")
 
 
 def _tell(n: int, times: dict[str, list[float]], memory: dict[str, int]) -> None:
@@ -168,8 +178,8 @@ def benchmark_stats(folder: str, sky: str | None, rounds: int) -> None:
             seconds, memory[f"jobs {jobs}"] = _timed(["stats", *arguments])
             times[f"jobs {jobs}"].append(seconds)
     _tell(len(dataset.scenes), times, memory)
-    print(f"jobs 1 takes {_ratio(times['jobs 1'], times['floor'])} times the floor")
-    print(f"jobs 2 takes {_ratio(times['jobs 2'], times['floor'])} times the floor")
+    print(f"jobs 1 takes {ratio(times['jobs 1'], times['floor'])} times the floor")
+    print(f"jobs 2 takes {ratio(times['jobs 2'], times['floor'])} times the floor")
 
 
 def _decode(source: SceneFile) -> None:
@@ -260,7 +270,8 @@ def spread(values: Sequence[float], unit: str) -> str:
     return f"median {median:7.2f} {unit} ({min(values):.2f} to {max(values):.2f})"
 
 
-def _ratio(a: Sequence[float], b: Sequence[float]) -> str:
+def ratio(a: Sequence[float], b: Sequence[float]) -> str:
+    """Median and range of a over b, round by round."""
     ratios = [x / y for x, y in zip(a, b, strict=True)]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 

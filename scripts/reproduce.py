@@ -1,10 +1,14 @@
-"""Measure on the released data what the code states as numbers.
+"""Measure on the released data what the code states as numbers; train what papers print.
 
 python scripts/reproduce.py density | levels | skycheck   [--data ../shared/data]
+python scripts/reproduce.py --list
+python scripts/reproduce.py TABLE --data DIR --out DIR [--epochs N] [-O key=value] [--only ROW ...]
+python scripts/reproduce.py TABLE --out DIR --collect [--json]
 
 density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
 levels    peaks of the pasted targets divided by their gain: LEVEL_VALUES in plan.py
 skycheck  how often `sky check` doubts good sky masks, and finds flipped and shifted ones
+TABLE     a published table: its trainings, and its numbers beside ours (needs torch)
 """
 
 from __future__ import annotations
@@ -32,13 +36,19 @@ DARK = 40
 
 
 def main() -> None:
-    """Run one measurement."""
+    """Run one measurement, or the trainings of a table."""
+    measurements = {"density": density, "levels": levels, "skycheck": skycheck}
+    if not measurements.keys() & set(sys.argv[1:]):
+        import reproduce_tables
+
+        reproduce_tables.main(sys.argv[1:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["density", "levels", "skycheck"])
+    parser.add_argument("what", choices=measurements)
     default = os.environ.get("DENSESIRST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     args = parser.parse_args()
-    {"density": density, "levels": levels, "skycheck": skycheck}[args.what](args.data)
+    measurements[args.what](args.data)
 
 
 def released(data: Path, folder: str) -> Iterator[Scene]:

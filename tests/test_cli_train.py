@@ -111,7 +111,7 @@ def test_print_config_names_every_option(data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["-d", "bafnet"], ConfigError, "unknown detector 'bafnet'; known: bafenet"),
+        (["-d", "bafnet"], ConfigError, "unknown detector 'bafnet'; known: .*bafenet"),
         (["-d", "toy", "-Olrr=1"], ConfigError, "unknown option 'lrr'.*epochs"),
         (["-d", "toy", "--preset=official"], ConfigError, "unknown preset 'official' of toy"),
     ],

@@ -182,7 +182,7 @@ def worth_text(rows: Sequence[Worth], plan: Plan) -> str:
     head = ["detector", "trained on", "augment", "images", *SCORES]
     lines = [head]
     for row in rows:
-        values = [_spread(row.scores.get(name)) for name in SCORES]
+        values = [spread(row.scores.get(name)) for name in SCORES]
         lines.append([row.detector, row.source, row.augment, str(row.n_images), *values])
     for name in plan.detectors:
         for printed in published_for(name):
@@ -198,21 +198,23 @@ def worth_text(rows: Sequence[Worth], plan: Plan) -> str:
         f"of that of {r['over']}"
         for r in ratios(rows, plan)
     ]
-    return "\n".join([*_columns(lines), "", caption, *told])
+    return "\n".join([*columns(lines), "", caption, *told])
 
 
-def _spread(values: Sequence[float] | None) -> str:
+def spread(values: Sequence[float] | None) -> str:
+    """Mean of the values and, of several, their standard deviation; - if there are none."""
     if not values:
         return "-"
-    spread = f" ±{stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean(values):.3f}{spread}"
+    deviation = f" ±{stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{deviation}"
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
+def columns(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from densesirst_gen.train.detectors.base import Detector
 
 _CLASSES = {
+    "adsnet": "ADSNet",
     "bafenet": "BAFENet",
+    "cgranet": "CgraNet",
     "eflnet": "EFLNet",
+    "serankdet": "SeRankDet",
 }
 
 

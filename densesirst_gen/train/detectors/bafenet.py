@@ -628,6 +628,4 @@ def _sky(raw: RawOutput, k: int, meta: ImageMeta) -> Tensor | None:
 
 def _preprocess(config: BAFENetConfig) -> Preprocess:
     base = CAFFE if config.norm == "caffe" else Preprocess(per_image=config.norm == "image")
-    if config.in_channels == 3:
-        return base
-    return replace(base, mean=(sum(base.mean) / 3,), std=(sum(base.std) / 3,))
+    return base if config.in_channels == 3 else base.gray()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -44,6 +44,11 @@ class Preprocess:
     per_image: bool = False
     divisor: int = 32
     fill: float = 0.449
+
+    def gray(self) -> Preprocess:
+        """The same for a network with one input channel: the mean of the channels' values."""
+        mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
+        return replace(self, mean=(mean,), std=(std,))
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) gray to (B, C, H, W) normalised."""

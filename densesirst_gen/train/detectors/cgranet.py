@@ -332,7 +332,7 @@ class CgraNet(Detector):
     def __init__(self, config: CgraNetConfig) -> None:
         super().__init__()
         self.config = replace(config, weights=None)
-        self.preprocess = _preprocess(config.in_channels)
+        self.preprocess = Preprocess() if config.in_channels == 3 else Preprocess().gray()
         self.backbone = res2net50(
             config.backbone, width=config.backbone_width, in_channels=config.in_channels
         )
@@ -383,10 +383,3 @@ class CgraNet(Detector):
 
     def predict(self, raw: list[Tensor], metas: Sequence[ImageMeta]) -> list[Prediction]:
         return mask_predictions(raw[-1], metas)
-
-
-def _preprocess(in_channels: int) -> Preprocess:
-    base = Preprocess()
-    if in_channels == 3:
-        return base
-    return replace(base, mean=(sum(base.mean) / 3,), std=(sum(base.std) / 3,))
