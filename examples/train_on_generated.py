@@ -23,14 +23,9 @@ except ImportError as error:
 
 TINY = {"epochs": 4, "images_per_epoch": 240, "batch": 8, "size": 0, "crop": 96}
 TINY |= {"lr": 4e-3, "warmup": 0, "optimiser": "adamw", "schedule": "cosine", "zoom": (1.0, 1.0)}
+NEAR = {"assign": "fcos+nearest", "freeze_bn": False}
 SMALL = {
-    "bafenet": {
-        "depth": 18,
-        "width": 16,
-        "head_width": 32,
-        "assign": "fcos+nearest",
-        "freeze_bn": False,
-    },
+    "bafenet": {"depth": 18, "width": 16, "head_width": 32} | NEAR,
     "eflnet": {"width_multiple": 0.125, "dyhead_blocks": 1, "accumulate": 1, "average": 0.0},
     "serankdet": {"base_width": 8, "lr": 1e-2, "crop": 64, "batch": 4},
     "adsnet": {"width": 16, "stem_width": 16, "eps": (None, None)},
