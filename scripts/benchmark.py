@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--width", type=float, default=1, help="share of each detector's channels")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="of the images")
-    ways = ["channels-last", "bf16", "compile"]
+    ways = ["channels-last", "bf16", "fused", "compile"]
     parser.add_argument("--variants", nargs="*", choices=ways, help="of running a detector")
     args = parser.parse_args()
     if args.what == "floor":

@@ -10,12 +10,14 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
 from benchmark import ratio, spread
 from tables import TABLES
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 from densesirst_gen.train.detectors import build_detector
@@ -30,7 +32,7 @@ WIDTHS: dict[str, dict[str, Any]] = {
     "cgranet": {"width": 32, "backbone_width": 64},
 }
 """The options that make each of the five narrower, at full width; the first is the reference."""
-VARIANTS = ("channels-last", "bf16", "compile")
+VARIANTS = ("channels-last", "bf16", "fused", "compile")
 WARM_UP = 2
 
 
@@ -221,6 +223,8 @@ def varied(network: Detector, variant: str, device: str) -> Callable[[Tensor], A
     """The network, run in one of `VARIANTS`."""
     if variant == "channels-last":
         return copy.deepcopy(network).to(memory_format=torch.channels_last)
+    if variant == "fused":
+        return fused(network)
     if variant == "compile":
         return torch.compile(network)
 
@@ -229,6 +233,18 @@ def varied(network: Detector, variant: str, device: str) -> Callable[[Tensor], A
             return network(images)
 
     return half
+
+
+def fused(network: Detector) -> Detector:
+    """A copy whose convolutions, where a batch norm follows in a row of layers, do its work."""
+    network = copy.deepcopy(network)
+    for layers in network.modules():
+        if isinstance(layers, nn.Sequential):
+            for (one, conv), (other, norm) in pairwise(list(layers.named_children())):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(layers, one, fuse_conv_bn_eval(conv, norm))
+                    setattr(layers, other, nn.Identity())
+    return network
 
 
 def refusal(step: Callable[[], object]) -> str:

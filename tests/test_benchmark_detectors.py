@@ -12,7 +12,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import benchmark_detectors
-from benchmark_detectors import MODELS, gmac, inference, noise, refusal, tell_sizes, varied
+from benchmark_detectors import MODELS, fused, gmac, inference, noise, refusal, tell_sizes, varied
 
 from densesirst_gen.train.detectors import detector_names
 
@@ -39,7 +39,9 @@ def test_published_sizes_stand_beside_full_width_only(capsys: pytest.CaptureFixt
     assert told[1] == ["24,172,718", "1.55", "26.120", "-"]
 
 
-@pytest.mark.parametrize(("variant", "tolerance"), [("channels-last", 1e-4), ("bf16", 0.1)])
+@pytest.mark.parametrize(
+    ("variant", "tolerance"), [("channels-last", 1e-4), ("bf16", 0.1), ("fused", 1e-4)]
+)
 def test_other_ways_of_running_give_the_same_masks(variant: str, tolerance: float) -> None:
     torch.manual_seed(0)
     network, images = CGRANET.build(0.25), noise(64, "cpu")
@@ -47,6 +49,17 @@ def test_other_ways_of_running_give_the_same_masks(variant: str, tolerance: floa
     one, other = (raw[-1] if isinstance(raw, list | tuple) else raw for raw in (one, other))
     assert torch.allclose(one, other.float(), atol=tolerance * float(one.abs().max()))
     assert not next(network.parameters()).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_fused_networks_are_the_same_networks_with_fewer_layers() -> None:
+    torch.manual_seed(0)
+    model = next(model for model in MODELS if model.detector == "serankdet")
+    network, images = model.build(0.125), noise(64, "cpu")
+    network.train()(images.expand(4, -1, -1, -1))  # norms that do something
+    one, other = (inference(run, images)()["main"] for run in (network.eval(), fused(network)))
+    assert torch.allclose(one, other, atol=1e-4 * float(one.abs().max()))
+    assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused(network).modules())
 
 
 def test_a_way_that_does_not_run_says_why() -> None:
