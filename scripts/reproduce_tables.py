@@ -118,13 +118,13 @@ def scores_of(evaluation: Evaluation) -> dict[str, float]:
     """`headline`, and what some tables print beside it.
 
     ``precision``, ``recall_f1`` and ``ap50`` are of boxes by the protocol of YOLO, the first two at
-    the confidence of the greatest F1. Of maps only: ``pixel_f1`` at the threshold, ``fa_pixels``
-    in 1e-6, and the area under the ROC curve of pixels.
+    the confidence of the greatest F1. Of maps only: ``pixel_f1`` at the threshold and ``fa_pixels``
+    in 1e-6.
     """
     e = evaluation
     found = {"precision": e.f1.precision, "recall_f1": e.f1.recall, "ap50": e.f1.ap50}
-    if e.pixels is not None and e.curves is not None:
-        found |= {"pixel_f1": e.pixels.f, "fa_pixels": MILLION * e.pixels.fa, "auc": e.curves.auc}
+    if e.pixels is not None:
+        found |= {"pixel_f1": e.pixels.f, "fa_pixels": MILLION * e.pixels.fa}
     return {**headline(e), **{name: round(float(value), 6) for name, value in found.items()}}
 
 

@@ -76,7 +76,7 @@ def test_printed_scores_are_shares_and_have_names_of_ours(collected: Any) -> Non
 
 
 def test_every_published_row_of_our_detectors_is_in_a_table() -> None:
-    names = ("ap", "ap07", "recall", "f1", "iou", "niou", "pd", "fa")
+    names = ("ap", "ap07", "recall", "f1", "iou", "niou", "auc", "pd", "fa")
     numbers = [set(row.published.values()) for _, row in ALL_ROWS]
     for row in PUBLISHED:
         if row.method.split()[0] in (*detector_names(), "FCOS"):

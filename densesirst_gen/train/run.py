@@ -241,7 +241,8 @@ def _validation(
 def headline(evaluation: Evaluation) -> dict[str, float]:
     """The few scores that trainings are compared by; those of pixels for maps only.
 
-    ``ap`` is VOC's, of the area, at IoU 0.5; ``ap07`` its 11 points; ``fa`` is 1e-6.
+    ``ap`` is VOC's, of the area, at IoU 0.5; ``ap07`` its 11 points; ``fa`` is 1e-6; ``auc`` is of
+    the ROC curve of pixels.
     """
     e = evaluation
     scores = {
@@ -252,8 +253,8 @@ def headline(evaluation: Evaluation) -> dict[str, float]:
         "pd": e.targets.pd,
         "fa": 1e6 * e.targets.fa,
     }
-    if e.pixels is not None:
-        scores |= {"iou": e.pixels.iou, "niou": e.pixels.niou}
+    if e.pixels is not None and e.curves is not None:
+        scores |= {"iou": e.pixels.iou, "niou": e.pixels.niou, "auc": e.curves.auc}
     return {name: round(float(score), 6) for name, score in scores.items()}
 
 

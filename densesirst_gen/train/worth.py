@@ -23,7 +23,7 @@ from densesirst_gen.train.run import Running, Task, headline, run_training
 from densesirst_gen.train.settings import settle
 
 SCHEMA = "densesirst-gen/worth@1"
-SCORES = ("ap", "ap07", "recall", "f1", "pd", "fa", "iou", "niou")
+SCORES = ("ap", "ap07", "recall", "f1", "pd", "fa", "iou", "niou", "auc")
 MAIN = {"boxes": "ap", "mask": "iou"}
 
 
