@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from toy_training import TINY, Toy, write_dataset
+from toy_training import TINY, Toy, calling_at, write_dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -145,17 +146,7 @@ def collected(data: Path, parts: Data, out: Path) -> Iterator[Any]:
 
 def interrupted_at(batch: int) -> Any:
     """A `watch` that stops as Ctrl-C does, before the n-th batch of the run."""
-    seen = 0
-
-    def watch(batches: Iterable[Any], total: int) -> Iterator[Any]:
-        nonlocal seen
-        for item in batches:
-            seen += 1
-            if seen == batch:
-                raise KeyboardInterrupt
-            yield item
-
-    return watch
+    return calling_at(batch, lambda: signal.raise_signal(signal.SIGINT))
 
 
 def test_an_interrupted_table_goes_on_and_trains_nothing_twice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +56,11 @@ def task(root: Path, detector: str = "toy", *, select_on: str = "val", **options
 
 def killed_at(batch: int) -> Any:
     """A `watch` that kills its process, as kill -9 does, before the n-th batch of the run."""
+    return calling_at(batch, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def calling_at(batch: int, call: Callable[[], object]) -> Any:
+    """A `watch` that calls something before the n-th batch of the run."""
     seen = 0
 
     def watch(batches: Iterable[Any], total: int) -> Iterator[Any]:
@@ -63,7 +68,7 @@ def killed_at(batch: int) -> Any:
         for item in batches:
             seen += 1
             if seen == batch:
-                os.kill(os.getpid(), signal.SIGKILL)
+                call()
             yield item
 
     return watch
