@@ -21,7 +21,7 @@ from toy_detection import average_precision, overfit, toy_batch, toy_metas
 from densesirst_gen.config import ConfigError
 from densesirst_gen.train.detectors import build_detector
 from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.detectors.eflnet import EFLNet, RawOutput, true_probability
+from densesirst_gen.train.detectors.eflnet import EFLNet, RawOutput
 from densesirst_gen.train.detectors.eflnet_assign import (
     COCO_ANCHORS,
     assign_slots,
@@ -41,7 +41,7 @@ from densesirst_gen.train.detectors.eflnet_head import (
     ScaleAttention,
 )
 from densesirst_gen.train.layers import box_iou
-from densesirst_gen.train.losses import focal_loss
+from densesirst_gen.train.losses import focal_loss, true_probability
 
 TINY = {"width_multiple": 1 / 16, "dyhead_blocks": 1}
 BASELINE = {"atfl_mode": "bce", "box_loss": "ciou", "assign_metric": "iou", "dyhead_blocks": 0}

@@ -30,7 +30,7 @@ def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: floa
         Exponent that turns easy elements down; 0 leaves (weighted) cross-entropy.
     """
     logits, targets = logits.float(), targets.float()
-    p_t = _true_probability(logits, targets)
+    p_t = true_probability(logits, targets)
     weight = alpha * targets + (1 - alpha) * (1 - targets) if alpha >= 0 else 1.0
     return weight * (1 - p_t) ** gamma * _cross_entropy(logits, targets)
 
@@ -131,7 +131,7 @@ def atfl_loss(
         Between hard and easy.
     """
     logits, targets = logits.float(), targets.float()
-    p_t = _true_probability(logits, targets).clamp(LEAST, 1 - LEAST)
+    p_t = true_probability(logits, targets).clamp(LEAST, 1 - LEAST)
     eta_ = -p_t.log() if eta is None else eta
     hard = torch.exp(eta_ * (lambda_ - p_t).clamp(min=LEAST).log())
     easy = torch.exp(gamma * (1 - p_t).log())
@@ -182,6 +182,12 @@ def dice_loss(
     return (1 - (2 * inter + smooth) / (total + smooth)).mean()
 
 
+def true_probability(logits: Tensor, targets: Tensor) -> Tensor:
+    """p_t, what is given to the true class: ``y p + (1 - y) (1 - p)``, of each element."""
+    probs = logits.float().sigmoid()
+    return probs * targets + (1 - probs) * (1 - targets)
+
+
 def _overlap(
     probs: Tensor, masks: Tensor, valid: Tensor | None, per_image: bool
 ) -> tuple[Tensor, Tensor]:
@@ -195,11 +201,6 @@ def _overlap(
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-
-
-def _true_probability(logits: Tensor, targets: Tensor) -> Tensor:
-    probs = logits.sigmoid()
-    return probs * targets + (1 - probs) * (1 - targets)
 
 
 def _between_centres(a: Tensor, b: Tensor) -> Tensor:

@@ -274,7 +274,10 @@ def _reports(running: Running, folder: Path) -> Callable[[Row], None]:
 
 
 def _flat(row: Row) -> Iterator[tuple[str, float]]:
+    """What is drawn over the epochs."""
     for name, value in row.items():
+        if name == "epoch":
+            continue
         if isinstance(value, dict):
             yield from ((f"{name}/{part}", number) for part, number in value.items())
         else:

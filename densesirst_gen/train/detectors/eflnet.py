@@ -53,7 +53,7 @@ from densesirst_gen.train.detectors.eflnet_head import (
     batch_norm,
 )
 from densesirst_gen.train.layers import ConvNormAct, box_area, nms, paired_iou
-from densesirst_gen.train.losses import atfl_loss, ciou, focal_loss, nwd
+from densesirst_gen.train.losses import atfl_loss, ciou, focal_loss, nwd, true_probability
 
 conv = partial(ConvNormAct, norm=batch_norm, act=nn.SiLU)
 
@@ -384,7 +384,7 @@ class EFLNet(Detector):
         """Mean over the slots of each level, the levels by their balance."""
         wanted = torch.zeros_like(raw.objectness, dtype=torch.float32)
         wanted[positive] = quality.clamp(0, 1)
-        p_t = true_probability(raw.objectness, wanted)
+        p_t = true_probability(raw.objectness.detach(), wanted)
         each = self._each_loss(raw.objectness, wanted, self._expected(p_t, positive))
         n_slots = raw.slots.levels.bincount(minlength=len(STRIDES))
         weight = (each.new_tensor(LEVEL_BALANCE) / n_slots)[raw.slots.levels]
@@ -395,7 +395,7 @@ class EFLNet(Detector):
         """Of the positive slots, (M, n_classes): all are of the first class."""
         wanted = torch.zeros_like(logits, dtype=torch.float32)
         wanted[:, 0] = 1
-        each = self._each_loss(logits, wanted, true_probability(logits, wanted).mean())
+        each = self._each_loss(logits, wanted, true_probability(logits.detach(), wanted).mean())
         return CLASS_WEIGHT * logits.shape[1] * each.sum() / max(each.numel(), 1)
 
     def _each_loss(self, logits: Tensor, wanted: Tensor, expected: Tensor) -> Tensor:
@@ -457,13 +457,6 @@ class EFLNet(Detector):
         boxes, scores = boxes[found], scores[found]
         kept = nms(boxes, scores, self.config.nms_iou, self.config.max_det)
         return Prediction(boxes[kept], scores[kept])
-
-
-@torch.no_grad()
-def true_probability(logits: Tensor, wanted: Tensor) -> Tensor:
-    """p_t of ATFL: ``y p + (1 - y) (1 - p)``."""
-    probs = logits.float().sigmoid()
-    return wanted * probs + (1 - wanted) * (1 - probs)
 
 
 def _predictor(channels: int, n_classes: int, stride: int) -> Predictor:
