@@ -94,7 +94,8 @@ def benchmark_detectors(
     for size in sizes:
         tell_times(size, width, rounds, device)
     tell_sparse(sizes[0], width, rounds, device)
-    tell_variants(sizes[0], width, rounds, device, variants)
+    if variants:
+        tell_variants(sizes[0], width, rounds, device, variants)
 
 
 # ---- size and arithmetic
