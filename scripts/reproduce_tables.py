@@ -375,7 +375,9 @@ def chosen_rows(table: Table, labels: Sequence[str] | None) -> list[Row]:
     known = {row.label: row for row in table.rows}
     for label in labels or ():
         if label not in known:
-            raise ConfigError(f"{table.id} has no row {label!r}; it has: {', '.join(known)}")
+            raise ConfigError(
+                f"{table.id} has no row {label!r}; it has: {', '.join(map(repr, known))}"
+            )
     return [known[label] for label in labels or known]
 
 

@@ -201,7 +201,7 @@ def test_a_row_begun_with_other_settings_is_refused(collected: Any, parts: Data,
     [
         (["nothing"], "no table 'nothing'; there are: bafenet-II"),
         (["bafenet-X"], "bafenet-X needs DenseSIRST: name its folder by --data"),
-        (["toy-I", "--only", "thin"], "no row 'thin'; it has: narrow, wide, wider"),
+        (["toy-I", "--only", "thin"], "no row 'thin'; it has: 'narrow', 'wide', 'wider'"),
         (["toy-I", "-O", "width=3"], "width is what tells the rows of toy-I apart"),
     ],
 )
