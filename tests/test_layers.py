@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from densesirst_gen.train import layers
 from densesirst_gen.train.layers import (
     FPN,
     ConvNormAct,
@@ -76,8 +79,16 @@ def slow_nms(boxes: torch.Tensor, scores: torch.Tensor, max_iou: float) -> list[
     return kept
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 512])
 @given(st.integers(0, 40), st.integers(0, 10_000), st.sampled_from([0.1, 0.5, 0.9]))
-def test_nms_is_the_greedy_rule(n: int, seed: int, max_iou: float) -> None:
+def test_nms_is_the_greedy_rule_whatever_is_compared_at_once(
+    chunk: int, n: int, seed: int, max_iou: float
+) -> None:
+    with patch.object(layers, "NMS_CHUNK", chunk):
+        check_nms(n, seed, max_iou)
+
+
+def check_nms(n: int, seed: int, max_iou: float) -> None:
     boxes = random_boxes(n, seed, extent=12)
     scores = torch.rand(n, generator=torch.Generator().manual_seed(seed)).mul(8).round() / 8
     assert nms(boxes, scores, max_iou).tolist() == slow_nms(boxes, scores, max_iou)

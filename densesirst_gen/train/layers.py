@@ -10,9 +10,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+NMS_CHUNK = 512
+"""Boxes that are compared at once."""
 
 
 class ConvNormAct(nn.Sequential):
@@ -265,13 +269,27 @@ def nms(boxes: Tensor, scores: Tensor, max_iou: float, limit: int | None = None)
     Tensor, (K,), int64
         Rows kept, best first.
     """
-    order = scores.argsort(descending=True, stable=True).cpu()
-    left = boxes.detach().cpu()[order]
-    kept: list[Tensor] = []
-    while len(order) and len(kept) != limit:
-        kept.append(order[0])
-        apart = paired_iou(left[:1], left) <= max_iou
-        apart[0] = False
-        left, order = left[apart], order[apart]
-    rows = torch.stack(kept) if kept else order[:0]
-    return rows.to(boxes.device)
+    order = scores.argsort(descending=True, stable=True)
+    best_first, kept = boxes.detach()[order].cpu(), np.zeros(0, np.int64)
+    for start in range(0, len(boxes), NMS_CHUNK):
+        chunk = best_first[start : start + NMS_CHUNK]
+        free = np.all(_apart(chunk, best_first[kept], max_iou), axis=1)
+        kept = np.append(kept, start + _greedy(free, _apart(chunk, chunk, max_iou)))[:limit]
+        if len(kept) == limit:
+            break
+    return order[torch.from_numpy(kept).to(order.device)]
+
+
+def _apart(a: Tensor, b: Tensor, max_iou: float) -> np.ndarray:
+    apart: np.ndarray = (box_iou(a, b) <= max_iou).numpy()
+    return apart
+
+
+def _greedy(free: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Indices of the boxes that stay, of those that are `free`; the best come first."""
+    kept = []
+    for k in np.flatnonzero(free):
+        if free[k]:
+            kept.append(k)
+            free &= apart[k]
+    return np.array(kept, np.int64)
