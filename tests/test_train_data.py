@@ -144,6 +144,20 @@ def test_crops_are_as_often_on_a_target_as_asked() -> None:
     assert full[2] == 200
 
 
+def test_half_of_the_images_are_blurred_and_nothing_else_of_them_changes() -> None:
+    config = replace(NATIVE, images_per_epoch=40)
+    sharp, blurred = (
+        list(TrainScenes(scenes(1, targets=2), c)) for c in (config, replace(config, blur=2.0))
+    )
+    changed = [not torch.equal(a.image, b.image) for a, b in zip(sharp, blurred, strict=True)]
+    assert 8 < sum(changed) < 32
+    for a, b in zip(sharp, blurred, strict=True):
+        assert torch.equal(a.boxes, b.boxes)
+        assert torch.equal(a.labels, b.labels)
+        assert b.image.max() <= a.image.max() + 1e-6
+        assert abs(float(b.image.mean() - a.image.mean())) < 0.01
+
+
 def test_flipping_twice_is_nothing() -> None:
     scene = make_scene(sky=np.tril(np.ones((96, 128), bool)))
     twice = flipped(flipped(scene))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,9 @@ PASTES = {
     "bag-cp": PasteConfig(),
     "copy-paste": PasteConfig(region="anywhere", fusion="copy", arrangement="sparse"),
 }
+BLUR_SHARE = 0.5
+LEAST_SIGMA = 0.05
+"""Below, OpenCV takes a σ of its own; such a blur does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +216,19 @@ class TrainScenes(TorchDataset[Sample]):
         rng = self.calls.rng(f"view {index}")
         if rng.random() < self.config.flip:
             scene = flipped(scene)
-        return self._zoomed(scene, rng)
+        return self._blurred(self._zoomed(scene, rng), rng)
 
     def _file_at(self, index: int) -> int:
         lap, place = divmod(self.calls.epoch.value * len(self) + index, len(self.files))
         order = np.random.default_rng((self.config.seed, lap)).permutation(len(self.files))
         return int(order[place])
+
+    def _blurred(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if not self.config.blur or rng.random() >= BLUR_SHARE:
+            return sample
+        sigma = max(rng.uniform(0, self.config.blur), LEAST_SIGMA)
+        image = cv2.GaussianBlur(sample.image[0].numpy(), (0, 0), sigma)
+        return replace(sample, image=torch.from_numpy(image)[None])
 
     def _zoomed(self, scene: Scene, rng: np.random.Generator) -> Sample:
         """Zoomed by chance; what is then larger than the crop, or the input, is cut."""

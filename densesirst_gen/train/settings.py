@@ -46,6 +46,7 @@ class TrainConfig(DetectorConfig):
     zoom: tuple[float, ...] = option((1.0, 1.0), "range of random zoom; too large is cut at random")
     crop: int = option(0, "side of random squares cut out, px; 0: the size of the input", low=0)
     on_target: float = option(0.5, "share of crops around a random target", low=0, high=1)
+    blur: float = option(0.0, "greatest σ of blur, input px, of half the images; 0: none", low=0)
     augment: str = option("none", "targets pasted while training", among=AUGMENTS)
     paste: float = option(1.0, "share of images pasted into", low=0, high=1)
     val_every: int = option(1, "epochs between validations; the last is validated", low=1)
@@ -63,7 +64,7 @@ class TrainConfig(DetectorConfig):
 
 
 # What papers and published code state; see the detectors' files for their networks. Not done here:
-# mosaic and mixup of EFLNet, blur of SeRankDet; D-adaptation (dadapt) of BAFE-Net is on request.
+# mosaic and mixup of EFLNet; D-adaptation (dadapt) of BAFE-Net is on request.
 RECIPES: dict[str, dict[str, Any]] = {
     "bafenet": {"epochs": 60, "batch": 2},
     "adsnet": {
@@ -98,6 +99,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "warmup": 1000,
         "warmup_from": 0.0,
         "zoom": (0.5, 2.0),
+        "blur": 1.0,
         "select_by": "iou",
     },
     "cgranet": {
