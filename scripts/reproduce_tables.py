@@ -23,15 +23,14 @@ from densesirst_gen.cli.options import open_dataset
 from densesirst_gen.config import ConfigError
 from densesirst_gen.formats import DatasetError
 from densesirst_gen.output import MANIFEST, OutputError, canonical_json, write_atomically
-from densesirst_gen.train.checkpoint import LOG, load_checkpoint
+from densesirst_gen.train.checkpoint import LOG
 from densesirst_gen.train.detectors import detector_class
 from densesirst_gen.train.evaluate import Evaluation, Scoring
-from densesirst_gen.train.loop import TrainingError, make_fabric
+from densesirst_gen.train.loop import TrainingError
 from densesirst_gen.train.parts import Part, check_apart, check_targets, held_out_part, train_part
-from densesirst_gen.train.predict import reading_of, score_detector
 from densesirst_gen.train.run import Running, Task, headline, run_training
 from densesirst_gen.train.settings import parse_options, settle
-from densesirst_gen.train.worth import columns, spread
+from densesirst_gen.train.worth import columns, score_run, spread
 
 SCHEMA = "densesirst-gen/table@1"
 SCORES_FILE = "scores.json"
@@ -100,18 +99,10 @@ def train_row(
     of = {"name": data.test.name, "split": data.test.split, "scenes": len(data.test.files)}
     rules = {**asdict(Scoring()), **table.scoring}
     if _read(_scores_file(folder)).get("by") != [of, rules]:
-        scores = score_run(folder, data.test, Scoring(**table.scoring), running)
+        scores = scores_of(score_run(folder, data.test, running, Scoring(**table.scoring)))
         content = canonical_json({"by": [of, rules], "scores": scores})
         write_atomically(_scores_file(folder), content.encode())
     return folder
-
-
-def score_run(folder: Path, test: Part, scoring: Scoring, running: Running) -> dict[str, float]:
-    """Scores of a finished training on held-out scenes."""
-    checkpoint = load_checkpoint(folder)
-    device = make_fabric(running.device).device
-    reading = reading_of(checkpoint, device=device, workers=running.workers)
-    return scores_of(score_detector(checkpoint.detector, test.files, reading, scoring))
 
 
 def scores_of(evaluation: Evaluation) -> dict[str, float]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from densesirst_gen.train.checkpoint import load_checkpoint
 from densesirst_gen.train.detectors import detector_class
+from densesirst_gen.train.evaluate import Evaluation, Scoring
 from densesirst_gen.train.loop import make_fabric
 from densesirst_gen.train.parts import Part, check_apart, check_targets
 from densesirst_gen.train.predict import reading_of, score_detector
@@ -118,7 +119,7 @@ def measure_worth(
             folder = out / f"{detector}-{source}-{augment}-seed{seed}"
             task = replace(base, options={**budget, "seed": seed})
             run_training(task, folder, resume=resume, running=running)
-            scores.append(_scores(folder, plan.real, running))
+            scores.append(headline(score_run(folder, plan.real, running)))
         by_name = {name: [s[name] for s in scores] for name in scores[0]}
         _, config = settle(detector, budget)
         seen = config.epochs * config.images_per_epoch
@@ -126,11 +127,14 @@ def measure_worth(
     return rows
 
 
-def _scores(folder: Path, real: Part, running: Running) -> dict[str, float]:
+def score_run(
+    folder: Path, real: Part, running: Running, scoring: Scoring | None = None
+) -> Evaluation:
+    """All metrics of a finished training on held-out scenes."""
     checkpoint = load_checkpoint(folder)
     device = make_fabric(running.device).device
     reading = reading_of(checkpoint, device=device, workers=running.workers, watch=running.watch)
-    return headline(score_detector(checkpoint.detector, real.files, reading))
+    return score_detector(checkpoint.detector, real.files, reading, scoring)
 
 
 def ratios(rows: Sequence[Worth], plan: Plan) -> list[dict[str, Any]]:
