@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+import cv2
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Mapper = Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]
@@ -39,14 +41,16 @@ def workers(jobs: int) -> Iterator[Mapper[Any, Any]]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["densesirst_gen.produce"])
-    pool = ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(jobs, context, initializer=_become_worker)
     try:
         yield lambda function, items: _unordered(pool, function, items, jobs * IN_FLIGHT)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
+def _become_worker() -> None:
+    """Leave interrupts to the parent, and the other cores to the other workers."""
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

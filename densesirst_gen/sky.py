@@ -19,15 +19,16 @@ import numpy as np
 from densesirst_gen.codec import CodecError, encode_png, read_image
 from densesirst_gen.output import write_atomically
 from densesirst_gen.scene import Scene
-from densesirst_gen.skynet import GRID, features, log_odds, resized, shipped
+from densesirst_gen.skygraph import GRID
+from densesirst_gen.skynet import features, resized, shipped
 
-DOUBTFUL = 0.5
+DOUBTFUL = 0.8
 """Nothing is pasted into an image of less confidence."""
 STEP = 1 / 16
 """Log-odds are kept in steps of this, from -8 to 8: in a cache they take a byte each."""
-RADIUS = 3
+RADIUS = 2
 """Of the guided filter, in cells of the grid."""
-EDGE = 5e-3
+EDGE = 1e-3
 """Variance of gray (0 to 1) above which the guided filter takes a step for an edge."""
 SOFT = 100
 """Cells added to both sides of the expected overlap, as in training."""
@@ -67,7 +68,7 @@ class SkyPrediction:
         Returns
         -------
         ndarray, (H, W), bool
-            Empty if the image's own confidence is below 0.5.
+            Empty if the image's own confidence is below `DOUBTFUL`.
         """
         if self.confidence < DOUBTFUL:
             return np.zeros(self.probability.shape, np.bool_)
@@ -96,9 +97,9 @@ def predict_sky(scene: Scene, *, store: Path | None = None) -> SkyPrediction:
 
 
 def prediction_from(coarse: np.ndarray, gray: np.ndarray) -> SkyPrediction:
-    """The prediction that the network's log-odds (128, 160) make of an image."""
+    """The prediction that the network's log-odds (256, 320) make of an image."""
     network = shipped()
-    chance = 1 / (1 + np.exp(-coarse / network.temperature))
+    chance = network.chance(coarse)
     return SkyPrediction(refined(chance, gray), network.confidence(expected_overlap(chance)))
 
 
@@ -116,7 +117,7 @@ def unit_gray(scene: Scene) -> np.ndarray:
 
 
 def answer(gray: np.ndarray) -> np.ndarray:
-    """The networks' log-odds, the mean over all of them, the image and its mirror image.
+    """The network's log-odds.
 
     Parameters
     ----------
@@ -125,14 +126,10 @@ def answer(gray: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, (128, 160), float32
+    ndarray, (256, 320), float32
         In steps of 1/16, from -8 to 127/16.
     """
-    inputs, members = features(gray), shipped().members
-    mirrored = np.ascontiguousarray(inputs[:, ::-1])
-    answers = [log_odds(inputs, weights) for weights in members]
-    answers += [log_odds(mirrored, weights)[:, ::-1] for weights in members]
-    steps = np.round(np.mean(answers, axis=0) / STEP)
+    steps = np.round(shipped().model.log_odds(features(gray)) / STEP)
     return np.clip(steps, -128, 127).astype(np.float32) * STEP
 
 
@@ -179,7 +176,7 @@ def refined(chance: np.ndarray, gray: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    chance : ndarray, (128, 160), float32
+    chance : ndarray, (256, 320), float32
     gray : ndarray, (H, W), float32
 
     Returns

