@@ -13,7 +13,7 @@ from typing import Any
 
 Range = tuple[float, float]
 Counts = tuple[int, int]
-SKY_CONFIDENCE = 0.8
+SKY_CONFIDENCE = 0.75
 SKY_MARGIN = 4
 """Predicted sky is pasted on where it is at least this probable and this far from its boundary."""
 

@@ -22,7 +22,7 @@ from densesirst_gen.scene import Scene
 from densesirst_gen.skygraph import GRID
 from densesirst_gen.skynet import features, resized, shipped
 
-DOUBTFUL = 0.8
+DOUBTFUL = 0.75
 """Nothing is pasted into an image of less confidence."""
 STEP = 1 / 16
 """Log-odds are kept in steps of this, from -8 to 8: in a cache they take a byte each."""

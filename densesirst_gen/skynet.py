@@ -99,8 +99,8 @@ class Network:
     Parameters
     ----------
     model : Model
-    temperature, shift : float
-        Log-odds plus the shift, divided by the temperature, are those found (Platt, 1999).
+    temperature : float
+        Log-odds are divided by it.
     slope, offset : float
         Of the log-odds of the true overlap over those of the expected one.
     digest : str
@@ -109,14 +109,13 @@ class Network:
 
     model: Model
     temperature: float
-    shift: float
     slope: float
     offset: float
     digest: str
 
     def chance(self, log_odds: np.ndarray) -> np.ndarray:
-        """Probabilities, 0 to 1, that held-out images had."""
-        return 1 / (1 + np.exp(-(log_odds + self.shift) / self.temperature))
+        """Probabilities, 0 to 1, of log-odds."""
+        return 1 / (1 + np.exp(-log_odds / self.temperature))
 
     def confidence(self, expected: float) -> float:
         """The overlap that images of this expected overlap had."""

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from evaluate_sky import answers_of, overlap_of
 from safetensors.numpy import save_file
-from scipy.optimize import least_squares, minimize
+from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
 from sky_model import SkyNet, folded, pretrained
 from torch import Tensor, nn
@@ -352,33 +352,25 @@ def calibration(folds: list[Path], images: Images) -> dict[str, float]:
     Returns
     -------
     dict
-        ``temperature`` and ``shift`` of the log-odds: of least cross-entropy, every image weighing
-        the same. ``slope`` and ``offset``: from the log-odds of the expected overlap to those of
-        the true one, by least squares of the overlap.
+        ``temperature`` of the log-odds: of least cross-entropy, every image weighing the same.
+        ``slope`` and ``offset``: from the log-odds of the expected overlap to those of the true
+        one, by least squares of the overlap.
     """
     where = {name: i for i, name in enumerate(images.names)}
     found = answers_of(folds)
     answers = np.stack(list(found.values()))
     truth = np.stack([resized(images.sky[where[n]], GRID) for n in found]) / np.float32(255)
-    temperature, shift = _platt(answers[:, ::2, ::2], truth[:, ::2, ::2])
-    odds = (answers + shift) / temperature
-    expected = np.array([expected_overlap(expit(o)) for o in odds])
-    overlap = np.array([overlap_of(o > 0, t > 0.5) for o, t in zip(odds, truth, strict=True)])
-    stated = logit(np.clip(expected, 1e-4, 1 - 1e-4))
-    fit = least_squares(lambda p: expit(p[0] * stated + p[1]) - overlap, [1.0, 0.0])
-    slope, offset = (float(x) for x in fit.x)
-    return {"temperature": temperature, "shift": shift, "slope": slope, "offset": offset}
 
-
-def _platt(answers: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Temperature and shift of the log-odds (Platt, 1999)."""
-
-    def entropy(parts: np.ndarray) -> float:
-        odds = (answers + parts[1]) / parts[0]
+    def entropy(temperature: float) -> float:
+        odds = answers / temperature
         return float(np.mean(np.logaddexp(0, odds) - truth * odds))
 
-    temperature, shift = minimize(entropy, [1.0, 0.0], method="Nelder-Mead").x
-    return float(temperature), float(shift)
+    temperature = float(minimize_scalar(entropy, bounds=(0.5, 5), method="bounded").x)
+    expected = np.array([expected_overlap(expit(a / temperature)) for a in answers])
+    overlap = np.array([overlap_of(a > 0, t > 0.5) for a, t in zip(answers, truth, strict=True)])
+    odds = logit(np.clip(expected, 1e-4, 1 - 1e-4))
+    fit = least_squares(lambda p: expit(p[0] * odds + p[1]) - overlap, [1.0, 0.0])
+    return {"temperature": temperature, "slope": float(fit.x[0]), "offset": float(fit.x[1])}
 
 
 if __name__ == "__main__":
