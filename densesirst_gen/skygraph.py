@@ -8,7 +8,7 @@ grid, 4x4 of them at a time. Batch normalisation is folded into the weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import NamedTuple
 
@@ -120,17 +120,23 @@ class _Layers(Graph):
         return self.add("Resize", x, "", self._scales, **how)
 
 
+def blocks_of(stage: Stage, inside: int) -> Iterator[tuple[int, int, bool]]:
+    """Of each block of a stage: width of its input, stride, and whether it adds its input."""
+    for k in range(stage.repeats):
+        stride = 1 if k else stage.stride
+        yield inside, stride, stride == 1 and inside == stage.width
+        inside = stage.width
+
+
 def _encoded(net: _Layers) -> list[str]:
     """What the decoder joins: the ends of the stages `SKIPS`, and the end."""
-    x, inside, number = net.convolved(net.INPUT, "stem", 3, 2), STEM, count()
+    x, width, number = net.convolved(net.INPUT, "stem", 3, 2), STEM, count()
     ends = []
     for stage in STAGES:
-        for k in range(stage.repeats):
-            name = f"blocks.{next(number)}"
-            stride = 1 if k else stage.stride
-            found = _block(net, x, name, stage, stride, inside)
-            x = net.add("Add", x, found) if stride == 1 and inside == stage.width else found
-            inside = stage.width
+        for inside, stride, shortcut in blocks_of(stage, width):
+            found = _block(net, x, f"blocks.{next(number)}", stage, stride, inside)
+            x = net.add("Add", x, found) if shortcut else found
+        width = stage.width
         ends.append(x)
     return [ends[k] for k in (*SKIPS, -1)]
 

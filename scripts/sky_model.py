@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from densesirst_gen.skygraph import BLOCK, CHANNELS, SKIPS, STAGES, STEM, Stage, same_padding
+from densesirst_gen.skygraph import (
+    BLOCK,
+    CHANNELS,
+    SKIPS,
+    STAGES,
+    STEM,
+    Stage,
+    blocks_of,
+    same_padding,
+)
 
 WIDTH = 64
 SHARES = 0.7, 0.15, 0.15
@@ -58,14 +67,16 @@ class Convolution(nn.Sequential):
 class Block(nn.Module):
     """An inverted residual block; now and then, in training, only its shortcut (``drop``)."""
 
-    def __init__(self, inside: int, stage: Stage, stride: int, drop: float) -> None:
+    def __init__(
+        self, inside: int, stage: Stage, stride: int, drop: float, *, shortcut: bool
+    ) -> None:
         super().__init__()
         inner = inside * stage.expansion
         if stage.expansion > 1:
             self.expand = Convolution(inside, inner)
         self.depth = Convolution(inner, inner, stage.kernel, stride, groups=inner)
         self.project = Convolution(inner, stage.width, relu=False)
-        self.shortcut, self.drop = stride == 1 and inside == stage.width, drop
+        self.shortcut, self.drop = shortcut, drop
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inside, H, W) to (B, width, H / stride, W / stride)."""
@@ -116,13 +127,13 @@ class SkyNet(nn.Module):
 
 
 def _blocks() -> list[Block]:
-    count, inside = sum(stage.repeats for stage in STAGES), STEM
+    count, width = sum(stage.repeats for stage in STAGES), STEM
     blocks: list[Block] = []
     for stage in STAGES:
-        for k in range(stage.repeats):
+        for inside, stride, shortcut in blocks_of(stage, width):
             drop = 0.1 * len(blocks) / count
-            blocks.append(Block(inside, stage, 1 if k else stage.stride, drop))
-            inside = stage.width
+            blocks.append(Block(inside, stage, stride, drop, shortcut=shortcut))
+        width = stage.width
     return blocks
 
 
