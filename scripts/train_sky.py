@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
+    if args.what == "ship" and not (args.weights and args.folds):
+        parser.error("ship needs --weights and --folds")
     torch.set_num_threads(args.threads)
     images = load_images(args.data)
     {"hold-out": hold_out, "all": on_all, "ship": ship}[args.what](images, args)
