@@ -49,6 +49,8 @@ DECAY = 0.02
 EMA = 0.995
 DISTORTED, SETTLING = 0.94, 0.5
 """How often an image is distorted, at first and while settling."""
+CYCLES = 1 / 3, 0.6, 0.6, 0.6
+"""Of the first rates, those of each cycle of settling."""
 OTHER_SKY = 0.35
 """How often an image's sky is replaced: sky and ground of any kind may meet."""
 STORED = 2 * GRID[0], 2 * GRID[1]
@@ -67,7 +69,8 @@ def main() -> None:
     parser.add_argument("--folds", type=Path, nargs="+", default=[])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--settle", type=int, default=10, help="epochs after those")
+    parser.add_argument("--settle", type=int, default=10, help="epochs of each cycle after those")
+    parser.add_argument("--cycles", type=int, default=len(CYCLES), choices=range(len(CYCLES) + 1))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
@@ -282,12 +285,19 @@ def as_batch(inputs: np.ndarray) -> Tensor:
 
 
 def trained(images: Images, args: argparse.Namespace) -> SkyNet:
-    """Train on distorted versions, then settle: half undistorted, at a third of the rate."""
+    """Train on distorted versions, then settle: half undistorted, in cycles of a smaller rate.
+
+    The weights at the ends of these cycles are averaged (Izmailov et al., 2018).
+    """
     torch.manual_seed(args.seed)
     model = pretrained().to(args.device, memory_format=torch.channels_last)
     model = _cycle(model, Samples(images, args.seed, DISTORTED), args.epochs, 1.0, args.device)
-    settling = Samples(images, args.seed + 1, SETTLING)
-    return _cycle(model, settling, args.settle, 1 / 3, args.device).cpu().eval()
+    mean = deepcopy(model)
+    for k, share in enumerate(CYCLES[: args.cycles]):
+        settling = Samples(images, args.seed + 1 + k, SETTLING)
+        model = _cycle(model, settling, args.settle, share, args.device)
+        _follow(mean, model, k / (k + 1))
+    return mean.cpu().eval()
 
 
 def _cycle(model: SkyNet, samples: Samples, epochs: int, share: float, device: str) -> SkyNet:

@@ -69,7 +69,8 @@ def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> 
         np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
         np.stack([train_sky.in_bytes(s.sky.astype(np.float32)) for s in scenes]),
     )
-    model = train_sky.trained(images, Namespace(seed=0, epochs=1, settle=1, device="cpu"))
+    args = Namespace(seed=0, epochs=1, settle=1, cycles=2, device="cpu")
+    model = train_sky.trained(images, args)
     inputs = features(unit_gray(scenes[3]))
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
