@@ -42,6 +42,7 @@ from densesirst_gen.formats import read_dataset, read_split
 from densesirst_gen.sky import expected_overlap, unit_gray
 from densesirst_gen.skygraph import GRID
 from densesirst_gen.skynet import features, resized
+from densesirst_gen.train.optimise import follow
 
 BATCH = 16
 RATES = {"encoder": 6e-4, "decoder": 2e-3}
@@ -296,7 +297,7 @@ def trained(images: Images, args: argparse.Namespace) -> SkyNet:
     for k, share in enumerate(CYCLES[: args.cycles]):
         settling = Samples(images, args.seed + 1 + k, SETTLING)
         model = _cycle(model, settling, args.settle, share, args.device)
-        _follow(mean, model, k / (k + 1))
+        follow(mean, model, k / (k + 1))
     return mean.cpu().eval()
 
 
@@ -310,7 +311,7 @@ def _cycle(model: SkyNet, samples: Samples, epochs: int, share: float, device: s
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps + 1, pct_start=0.08)
     for step, (inputs, sky) in enumerate(tqdm(samples.batches(epochs), total=steps, leave=False)):
         _step(model, optimiser, schedule, inputs.to(device), sky.to(device))
-        _follow(mean, model, min(EMA, (step + 1) / (step + 20)))
+        follow(mean, model, min(EMA, (step + 1) / (step + 20)))
     return mean
 
 
@@ -344,15 +345,6 @@ def _groups(model: SkyNet) -> list[dict]:
     known = {id(p) for p in encoder}
     decoder = [p for p in model.parameters() if id(p) not in known]
     return [{"params": encoder}, {"params": decoder}]
-
-
-@torch.no_grad()
-def _follow(mean: nn.Module, model: nn.Module, keep: float) -> None:
-    for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - keep)
-        else:
-            old.copy_(new)
 
 
 # ----------------------------------------------------------------------------------- calibration

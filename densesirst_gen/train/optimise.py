@@ -66,10 +66,14 @@ def lr_share(step: int, n_steps: int, config: TrainConfig) -> float:
     return float((1 - done) ** POLY_POWER) if config.schedule == "poly" else 1.0
 
 
-@torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move a running mean towards the weights; at first in longer strides, as it knows little."""
-    kept = decay * (1 - math.exp(-(step + 1) / AVERAGE_RAMP))
+    follow(average, model, decay * (1 - math.exp(-(step + 1) / AVERAGE_RAMP)))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, kept: float) -> None:
+    """Move a mean of weights towards a model's; `kept`, 0 to 1, is the share that stays."""
     pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
     for mean, value in pairs:
         if mean.is_floating_point():
