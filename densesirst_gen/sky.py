@@ -162,8 +162,14 @@ def default_store() -> Path:
 
 
 def expected_overlap(chance: np.ndarray) -> float:
-    """Intersection over union to expect of the more likely sky, if the chances were true."""
+    """Intersection over union to expect of the more likely sky, if the chances were true.
+
+    Where no pixel is likely it is 1 or 0, as there is sky or not: the chance that there is none,
+    which the likeliest pixel bounds, for neighbours are right or wrong together.
+    """
     likely = chance >= 0.5
+    if not likely.any():
+        return float(1 - chance.max())
     both = chance[likely].sum()
     either = likely.sum() + chance[~likely].sum()
     return float((both + SOFT) / (either + SOFT))

@@ -28,9 +28,11 @@ from densesirst_gen.replay import read_plans
 from densesirst_gen.scene import Scene
 from densesirst_gen.sky import (
     DOUBTFUL,
+    SOFT,
     SkyPrediction,
     answer,
     default_store,
+    expected_overlap,
     predict_sky,
     unit_gray,
 )
@@ -131,6 +133,17 @@ def test_the_margin_keeps_off_the_boundary_but_not_off_the_image_border() -> Non
 
 def test_an_image_of_little_confidence_is_not_pasted_on() -> None:
     assert not SkyPrediction(np.ones((9, 9), np.float32), DOUBTFUL - 0.01).certain(0.5, 0).any()
+
+
+@given(st.floats(0, 0.49), st.floats(0.5, 1), st.integers(1, 2000))
+def test_the_overlap_to_expect_without_sky_is_the_chance_that_there_is_none(
+    low: float, high: float, cells: int
+) -> None:
+    chance = np.full(2000, low, np.float32)
+    assert expected_overlap(chance) == pytest.approx(1 - low)
+    chance[:cells] = high
+    some = low * (2000 - cells) + cells
+    assert expected_overlap(chance) == pytest.approx((high * cells + SOFT) / (some + SOFT))
 
 
 def test_the_store_gives_what_was_found_and_a_broken_one_only_costs_time(tmp_path: Path) -> None:
