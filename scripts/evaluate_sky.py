@@ -1,29 +1,41 @@
 """How well the sky is found on images that the network was not trained on.
 
-python scripts/evaluate_sky.py FOLD.npz [FOLD.npz ...] [--sweep]
+python scripts/evaluate_sky.py FOLD.npz [FOLD.npz ...] [--sweep] [--changed]
 
 The folds come from `scripts/train_sky.py hold-out`. Folds of different images are taken together
 as one cross-validation; of an image that is in several (other seeds), the answers are averaged.
-``--sweep`` shows pasting at several confidences and margins.
+``--sweep`` shows pasting at several confidences and margins. ``--changed`` runs the folds' networks
+on their images as other cameras might have taken them: black-hot, small, large, flat, noisy.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
-from densesirst_gen.formats import read_dataset
+from densesirst_gen.formats import SceneFile, read_dataset
 from densesirst_gen.placement import free_positions
 from densesirst_gen.sky import SkyPrediction, prediction_from, unit_gray
+from densesirst_gen.skynet import Model, features, resized, unpacked
 
 PATCHES = 200
 """Random free positions of a pasted patch that are tried in each image."""
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as it is": lambda gray: gray,
+    "polarity reversed": lambda gray: 1 - gray,
+    "at 96x135": lambda gray: resized(gray, (96, 135)),
+    "at 1080x1918": lambda gray: resized(gray, (1080, 1918)),
+    "half the contrast": lambda gray: gray / 2 + np.float32(0.25),
+    "levels squared": lambda gray: gray**2,
+    "noise of 0.03": lambda gray: np.clip(gray + noise_like(gray) * np.float32(0.03), 0, 1),
+}
+"""What ``--changed`` does to an image's levels, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ def main() -> None:
     default = os.environ.get("DENSESIRST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--changed", action="store_true")
     args = parser.parse_args()
     cases = list(held_out(args.folds, args.data))
     show_overlap(cases)
@@ -68,16 +81,29 @@ def main() -> None:
         settings = [(c, m) for c in (0.5, 0.7, 0.8, 0.9, 0.95) for m in (0, 4, 8)]
     for confidence, margin in settings:
         show_pasting(cases, confidence, margin)
+    if args.changed:
+        show_changed(args.folds, scene_files(args.data))
 
 
 def held_out(folds: list[Path], data: Path) -> Iterator[Case]:
     """Every held-out image, with what a network that has not seen it says."""
-    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
-    files = {file.name: file for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes}
+    files = scene_files(data)
     for name, answer in answers_of(folds).items():
-        scene = files[name].load()
-        assert scene.sky is not None
-        yield Case(name, scene.sky, prediction_from(answer, unit_gray(scene)))
+        gray, truth = gray_and_truth(files[name])
+        yield Case(name, truth, prediction_from(answer, gray))
+
+
+def scene_files(data: Path) -> dict[str, SceneFile]:
+    """The images of SIRST v2 with the sky masks of DenseSIRST, by name."""
+    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
+    return {file.name: file for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes}
+
+
+def gray_and_truth(file: SceneFile) -> tuple[np.ndarray, np.ndarray]:
+    """Levels from 0 to 1, and the true sky."""
+    scene = file.load()
+    assert scene.sky is not None
+    return unit_gray(scene), scene.sky
 
 
 def overlap_of(found: np.ndarray, truth: np.ndarray) -> float:
@@ -101,12 +127,17 @@ def show_overlap(cases: list[Case]) -> None:
     mixed = [c for c in cases if 0 < c.truth.mean() < 1]
     bare = [c for c in cases if not c.truth.any()]
     for label, chosen in (("all", cases), ("sky and ground", mixed), ("no sky", bare)):
-        overlaps = [c.overlap for c in chosen]
-        print(
-            f"{label:>15}: {len(chosen)} images, mean IoU {np.mean(overlaps):.4f}, "
-            f"median {np.median(overlaps):.4f}, pixel accuracy "
-            f"{np.mean([c.accuracy for c in chosen]):.4f}"
-        )
+        show_mean(label, chosen)
+
+
+def show_mean(label: str, cases: list[Case]) -> None:
+    """One line of overlap and accuracy."""
+    overlaps = [c.overlap for c in cases]
+    print(
+        f"{label:>17}: {len(cases)} images, mean IoU {np.mean(overlaps):.4f}, "
+        f"median {np.median(overlaps):.4f}, pixel accuracy "
+        f"{np.mean([c.accuracy for c in cases]):.4f}"
+    )
 
 
 def show_reliability(cases: list[Case]) -> None:
@@ -159,6 +190,39 @@ def show_pasting(cases: list[Case], confidence: float, margin: int) -> None:
         f"pasting at confidence {confidence}, margin {margin}: {inside / max(tried, 1):.4%} of "
         f"patches in the true sky ({used} images), {np.mean(kept):.1%} of usable windows kept"
     )
+
+
+def show_changed(folds: list[Path], files: dict[str, SceneFile]) -> None:
+    """Overlap and accuracy on images that were changed as `CHANGES` says."""
+    cases: dict[str, list[Case]] = {label: [] for label in CHANGES}
+    for fold in folds:
+        names, model = network_of(fold)
+        for name in names:
+            gray, truth = gray_and_truth(files[name])
+            for label, change in CHANGES.items():
+                cases[label].append(changed(name, change(gray), truth, model))
+    for label, chosen in cases.items():
+        show_mean(label, chosen)
+
+
+def network_of(fold: Path) -> tuple[list[str], Model]:
+    """The names that a fold held out, and the network that has not seen them."""
+    with np.load(fold) as stored:
+        weights = {key[4:]: stored[key] for key in stored if key.startswith("net/")}
+        if not weights:
+            raise SystemExit(f"{fold}: holds no network; make it again with train_sky.py hold-out")
+        return [str(name) for name in stored["names"]], Model(unpacked(weights))
+
+
+def changed(name: str, gray: np.ndarray, truth: np.ndarray, model: Model) -> Case:
+    """What the network says of a changed image; the truth follows a change of size."""
+    truth = resized(truth.astype(np.float32), gray.shape) > 0.5
+    return Case(name, truth, prediction_from(model.log_odds(features(gray)), gray))
+
+
+def noise_like(gray: np.ndarray) -> np.ndarray:
+    """Normal noise, the same for all images of a size."""
+    return np.random.default_rng(0).standard_normal(gray.shape, dtype=np.float32)
 
 
 def windows_in(allowed: np.ndarray, side: int) -> np.ndarray:

