@@ -127,16 +127,16 @@ def show_overlap(cases: list[Case]) -> None:
     mixed = [c for c in cases if 0 < c.truth.mean() < 1]
     bare = [c for c in cases if not c.truth.any()]
     for label, chosen in (("all", cases), ("sky and ground", mixed), ("no sky", bare)):
-        show_mean(label, chosen)
+        if chosen:
+            show_mean(label, [(c.overlap, c.accuracy) for c in chosen])
 
 
-def show_mean(label: str, cases: list[Case]) -> None:
-    """One line of overlap and accuracy."""
-    overlaps = [c.overlap for c in cases]
+def show_mean(label: str, figures: list[tuple[float, float]]) -> None:
+    """One line of what each image's overlap and accuracy are on average."""
+    overlap, accuracy = np.transpose(figures)
     print(
-        f"{label:>17}: {len(cases)} images, mean IoU {np.mean(overlaps):.4f}, "
-        f"median {np.median(overlaps):.4f}, pixel accuracy "
-        f"{np.mean([c.accuracy for c in cases]):.4f}"
+        f"{label:>17}: {len(figures)} images, mean IoU {overlap.mean():.4f}, "
+        f"median {np.median(overlap):.4f}, pixel accuracy {accuracy.mean():.4f}"
     )
 
 
@@ -194,14 +194,15 @@ def show_pasting(cases: list[Case], confidence: float, margin: int) -> None:
 
 def show_changed(folds: list[Path], files: dict[str, SceneFile]) -> None:
     """Overlap and accuracy on images that were changed as `CHANGES` says."""
-    cases: dict[str, list[Case]] = {label: [] for label in CHANGES}
+    figures: dict[str, list[tuple[float, float]]] = {label: [] for label in CHANGES}
     for fold in folds:
         names, model = network_of(fold)
         for name in names:
             gray, truth = gray_and_truth(files[name])
             for label, change in CHANGES.items():
-                cases[label].append(changed(name, change(gray), truth, model))
-    for label, chosen in cases.items():
+                case = changed(name, change(gray), truth, model)
+                figures[label].append((case.overlap, case.accuracy))
+    for label, chosen in figures.items():
         show_mean(label, chosen)
 
 

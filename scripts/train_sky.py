@@ -28,7 +28,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from evaluate_sky import answers_of, overlap_of
+from evaluate_sky import answers_of, gray_and_truth, overlap_of, scene_files
 from safetensors.numpy import save_file
 from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
@@ -38,8 +38,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from densesirst_gen import skynet
-from densesirst_gen.formats import read_dataset, read_split
-from densesirst_gen.sky import expected_overlap, unit_gray
+from densesirst_gen.formats import read_split
+from densesirst_gen.sky import expected_overlap
 from densesirst_gen.skygraph import GRID
 from densesirst_gen.skynet import features, resized
 from densesirst_gen.train.optimise import follow
@@ -136,15 +136,12 @@ class Images:
 
 def load_images(data: Path) -> Images:
     """SIRST v2 with the sky masks of DenseSIRST."""
-    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
-    names, images, skies = [], [], []
-    for file in tqdm(read_dataset(data / "sirstv2", sky_dir=masks).scenes, "reading", leave=False):
-        scene = file.load()
-        assert scene.sky is not None
-        names.append(scene.name)
-        images.append(in_bytes(unit_gray(scene)))
-        skies.append(in_bytes(scene.sky.astype(np.float32)))
-    return Images(np.array(names), np.stack(images), np.stack(skies))
+    files, images, skies = scene_files(data), [], []
+    for file in tqdm(files.values(), "reading", leave=False):
+        gray, truth = gray_and_truth(file)
+        images.append(in_bytes(gray))
+        skies.append(in_bytes(truth.astype(np.float32)))
+    return Images(np.array(list(files)), np.stack(images), np.stack(skies))
 
 
 def in_bytes(values: np.ndarray) -> np.ndarray:
