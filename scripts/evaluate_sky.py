@@ -26,6 +26,8 @@ from densesirst_gen.skynet import Model, features, resized, unpacked
 
 PATCHES = 200
 """Random free positions of a pasted patch that are tried in each image."""
+WORST = 5
+"""Images named that have the most patches outside."""
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda gray: gray,
     "polarity reversed": lambda gray: 1 - gray,
@@ -169,27 +171,33 @@ def show_bins(label: str, stated: np.ndarray, found: np.ndarray, edges: np.ndarr
 
 def show_pasting(cases: list[Case], confidence: float, margin: int) -> None:
     """Are patches in the true sky, and how much of the usable sky is left?"""
-    config, rng = PasteConfig(), np.random.default_rng(0)
-    inside = tried = used = 0
-    kept = []
+    side, rng = PasteConfig().window_px, np.random.default_rng(0)
+    outside, kept = {}, []
     for case in cases:
-        usable = case.found.certain(confidence, margin)
-        windows = windows_in(usable, config.window_px)
-        true_windows = windows_in(case.truth, config.window_px)
+        windows = windows_in(case.found.certain(confidence, margin), side)
+        true_windows = windows_in(case.truth, side)
         if true_windows.any():
             kept.append((windows & true_windows).sum() / true_windows.sum())
         if windows.any():
-            used += 1
-            patches = windows_in(case.truth, config.patch_px)
-            rows, cols = np.nonzero(windows)
-            pick = rng.integers(len(rows), size=PATCHES)
-            shift = rng.integers(config.window_px - config.patch_px + 1, size=(2, PATCHES))
-            inside += patches[rows[pick] + shift[0], cols[pick] + shift[1]].sum()
-            tried += PATCHES
+            outside[case.name] = patches_outside(windows, case.truth, rng)
+    shares = {name: share / len(outside) for name, share in outside.items()}
     print(
-        f"pasting at confidence {confidence}, margin {margin}: {inside / max(tried, 1):.4%} of "
-        f"patches in the true sky ({used} images), {np.mean(kept):.1%} of usable windows kept"
+        f"pasting at confidence {confidence}, margin {margin}: {1 - sum(shares.values()):.4%} of "
+        f"patches in the true sky ({len(shares)} images), "
+        f"{np.mean(kept):.1%} of usable windows kept"
     )
+    worst = sorted((n for n in shares if shares[n]), key=lambda name: -shares[name])[:WORST]
+    print("  not in it, most of them in:", ", ".join(f"{n} {shares[n]:.2%}" for n in worst))
+
+
+def patches_outside(windows: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> float:
+    """Share of the random patches in these windows that are not wholly in the true sky."""
+    config = PasteConfig()
+    patches = windows_in(truth, config.patch_px)
+    rows, cols = np.nonzero(windows)
+    pick = rng.integers(len(rows), size=PATCHES)
+    shift = rng.integers(config.window_px - config.patch_px + 1, size=(2, PATCHES))
+    return 1 - float(patches[rows[pick] + shift[0], cols[pick] + shift[1]].mean())
 
 
 def show_changed(folds: list[Path], files: dict[str, SceneFile]) -> None:
