@@ -26,6 +26,8 @@ from densesirst_gen.skynet import Model, features, resized, unpacked
 
 PATCHES = 200
 """Random free positions of a pasted patch that are tried in each image."""
+NETWORK = "net/"
+"""What the names of a fold's weights begin with."""
 WORST = 5
 """Images named that have the most patches outside."""
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -75,7 +77,8 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--changed", action="store_true")
     args = parser.parse_args()
-    cases = list(held_out(args.folds, args.data))
+    files = files_with_sky(args.data)
+    cases = list(held_out(args.folds, files))
     show_overlap(cases)
     show_reliability(cases)
     settings = [(SKY_CONFIDENCE, SKY_MARGIN)]
@@ -84,18 +87,17 @@ def main() -> None:
     for confidence, margin in settings:
         show_pasting(cases, confidence, margin)
     if args.changed:
-        show_changed(args.folds, scene_files(args.data))
+        show_changed(args.folds, files)
 
 
-def held_out(folds: list[Path], data: Path) -> Iterator[Case]:
+def held_out(folds: list[Path], files: dict[str, SceneFile]) -> Iterator[Case]:
     """Every held-out image, with what a network that has not seen it says."""
-    files = scene_files(data)
     for name, answer in answers_of(folds).items():
         gray, truth = gray_and_truth(files[name])
         yield Case(name, truth, prediction_from(answer, gray))
 
 
-def scene_files(data: Path) -> dict[str, SceneFile]:
+def files_with_sky(data: Path) -> dict[str, SceneFile]:
     """The images of SIRST v2 with the sky masks of DenseSIRST, by name."""
     masks = data / "densesirst" / "SkySeg" / "BinaryMask"
     return {file.name: file for file in read_dataset(data / "sirstv2", sky_dir=masks).scenes}
@@ -217,7 +219,9 @@ def show_changed(folds: list[Path], files: dict[str, SceneFile]) -> None:
 def network_of(fold: Path) -> tuple[list[str], Model]:
     """The names that a fold held out, and the network that has not seen them."""
     with np.load(fold) as stored:
-        weights = {key[4:]: stored[key] for key in stored if key.startswith("net/")}
+        weights = {
+            key.removeprefix(NETWORK): stored[key] for key in stored if key.startswith(NETWORK)
+        }
         if not weights:
             raise SystemExit(f"{fold}: holds no network; make it again with train_sky.py hold-out")
         return [str(name) for name in stored["names"]], Model(unpacked(weights))

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from evaluate_sky import files_with_sky
 from scipy.optimize import least_squares
 
 from densesirst_gen.formats import read_dataset
@@ -68,11 +69,10 @@ def density(data: Path) -> None:
 
 def skycheck(data: Path) -> None:
     """False alarms on all masks; faults found on those with 2 to 98 % sky."""
-    masks = data / "densesirst" / "SkySeg" / "BinaryMask"
     alarms, found = 0, Counter[str]()
-    files = read_dataset(data / "sirstv2", sky_dir=masks).scenes
+    files = files_with_sky(data)
     n_mixed = 0
-    for file in files:
+    for file in files.values():
         scene = file.load()
         assert scene.sky is not None
         alarms += is_doubted(scene.image, scene.sky)

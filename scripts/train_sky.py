@@ -28,7 +28,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from evaluate_sky import answers_of, gray_and_truth, overlap_of, scene_files
+from evaluate_sky import NETWORK, answers_of, files_with_sky, gray_and_truth, overlap_of
 from safetensors.numpy import save_file
 from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
@@ -91,7 +91,7 @@ def hold_out(images: Images, args: argparse.Namespace) -> None:
     tests = images.part(held)
     answers = np.stack([model.log_odds(features(x.astype(np.float32) / 255)) for x in tests.image])
     told = {"names": tests.names, "log_odds": answers.astype(np.float16)}
-    network = {f"net/{name}": values for name, values in stored.items()}
+    network = {f"{NETWORK}{name}": values for name, values in stored.items()}
     np.savez_compressed(args.out, **told, **network)
     print(f"{args.out}: {held.sum()} images held out by {args.by}, {(~held).sum()} trained on")
 
@@ -136,7 +136,7 @@ class Images:
 
 def load_images(data: Path) -> Images:
     """SIRST v2 with the sky masks of DenseSIRST."""
-    files, images, skies = scene_files(data), [], []
+    files, images, skies = files_with_sky(data), [], []
     for file in tqdm(files.values(), "reading", leave=False):
         gray, truth = gray_and_truth(file)
         images.append(in_bytes(gray))
