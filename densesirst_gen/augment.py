@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from densesirst_gen.arrays import paste, to_scene
 from densesirst_gen.config import PROFILES, SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.library import TargetLibrary, load_library
 from densesirst_gen.placement import free_positions
 from densesirst_gen.plan import PASTE, PastePlan, allowed, check_library, make_plan
 from densesirst_gen.render import render
@@ -294,23 +293,13 @@ class _Source:
 
     def __init__(self, source: TargetLibrary | str | Path) -> None:
         self.path = None if isinstance(source, TargetLibrary) else Path(source).resolve()
-        self.library = source if isinstance(source, TargetLibrary) else _loaded(*_version(source))
+        self.library = source if isinstance(source, TargetLibrary) else load_library(source)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Source:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Source, (self.path or self.library,)
-
-
-def _version(path: str | Path) -> tuple[Path, int]:
-    path = Path(path).resolve()
-    return path, path.stat().st_mtime_ns
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: Path, modified: int) -> TargetLibrary:
-    return TargetLibrary.load(path)
 
 
 def _nothing(scene: Scene, config: PasteConfig, reason: str) -> PastePlan:

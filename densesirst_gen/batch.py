@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from densesirst_gen.batch_plan import (
     BatchPlan,
     Tables,
+    brightest,
     make_tables,
     plan_batch,
     plan_table,
@@ -186,7 +187,7 @@ class BatchBagCopyPaste(nn.Module):
         ----------
         images : Tensor, (B, 1 or 3, H, W)
             uint8, int32 (deep images, values at least 0), float16, bfloat16 or float32.
-            Of colours the first channel is looked at and all are pasted into. B may be 0.
+            Of colours each pixel's brightest channel is looked at, all are pasted into. B may be 0.
         sky : Tensor, (B, H, W), bool
             True where targets may go; needed unless ``config.region`` is ``anywhere``.
         labels : Tensor, (B, H, W), int32 or int64, optional
@@ -220,7 +221,7 @@ class BatchBagCopyPaste(nn.Module):
         uniforms = split_draws(draws[:, 1:], self.config, torch)
         asked = torch.where(draws[:, :1] < self.p, uniforms.per_window, 0)
         return plan_batch(
-            images[:, 0],
+            images,
             self._free(images, sky, labels, boxes, counts, sizes),
             _n_targets(images, labels, boxes, counts),
             _levels(images, span, sizes),
@@ -434,12 +435,13 @@ def _levels(images: Tensor, span: Span | None, sizes: Tensor | None) -> Tensor:
 
 
 def _extremes(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:
-    """(B,) least and largest value of each image; padding is not looked at."""
+    """(B,) least and largest of each image's brightest channel; padding is not looked at."""
+    gray = brightest(images)
     if sizes is not None:
         rows, cols = (torch.arange(n, device=images.device) for n in images.shape[2:])
         inside = (rows < sizes[:, :1])[:, :, None] & (cols < sizes[:, 1:])[:, None]
-        images = torch.where(inside[:, None], images, images[:, :, :1, :1])
-    return images.amin((1, 2, 3)), images.amax((1, 2, 3))
+        gray = torch.where(inside, gray, gray[:, :1, :1])
+    return gray.amin((1, 2)), gray.amax((1, 2))
 
 
 def _check_fit(plans: Sequence[PastePlan], images: Tensor) -> None:

@@ -157,7 +157,7 @@ class BatchPlan(NamedTuple):
 
 
 def plan_batch(
-    gray: Tensor,
+    images: Tensor,
     free: Tensor,
     n_targets: Tensor,
     span: Tensor,
@@ -169,8 +169,8 @@ def plan_batch(
 
     Parameters
     ----------
-    gray : Tensor, (B, H, W)
-        The images.
+    images : Tensor, (B, C, H, W)
+        Of colours each pixel's brightest channel is looked at.
     free : Tensor, (B, H, N), int64
         Pixels on which a region may lie, packed by `densesirst_gen.bitmap.pack`.
     n_targets : Tensor, (B,), int64
@@ -187,8 +187,8 @@ def plan_batch(
     -------
     BatchPlan
     """
-    corners = free_corners(free, config.window_px, gray.shape[2])
-    windows = _choose_windows(corners, gray, draws, config.window_px)
+    corners = free_corners(free, config.window_px, images.shape[3])
+    windows = _choose_windows(corners, images, draws, config.window_px)
     found = windows[..., 0] >= 0
     columns = sample(draws.targets, _levels(draws, tables), tables.shapes, config, torch)
     rise, masks = stamps_of(columns, config, tables)
@@ -198,7 +198,7 @@ def plan_batch(
     columns |= where
     rows = {name: column.flatten(1) for name, column in columns.items()}
     rise, masks, is_placed = rise.flatten(1, 2), masks.flatten(1, 2), placed.flatten(1)
-    seen = _look(gray, rows, rise, masks & is_placed[..., None, None], span, config)
+    seen = _look(images, rows, rise, masks & is_placed[..., None, None], span, config)
     valid = is_placed & seen
     rows["label"] = n_targets[:, None] + valid.cumsum(1)
     shown = valid[..., None, None]
@@ -231,14 +231,14 @@ def _asked(draws: Draws, like: Tensor) -> Tensor:
     return slots < draws.per_window[..., None]
 
 
-def _choose_windows(corners: Tensor, gray: Tensor, draws: Draws, side: int) -> Tensor:
+def _choose_windows(corners: Tensor, images: Tensor, draws: Draws, side: int) -> Tensor:
     """(B, W, 2) corners of disjoint windows, one after the other; -1 where there is none."""
-    rows = torch.arange(corners.shape[1], device=gray.device)
-    cols = torch.arange(gray.shape[2], device=gray.device)
+    rows = torch.arange(corners.shape[1], device=images.device)
+    cols = torch.arange(images.shape[3], device=images.device)
     windows = []
     for k in range(draws.per_window.shape[1]):
         down, right, total = draw_corners(corners, draws.windows[:, k].contiguous())
-        row, col = _smoothest(down, right, side, gray)
+        row, col = _smoothest(down, right, side, images)
         near_rows, near_cols = (rows - row).abs() < side, (cols - col).abs() < side
         corners = corners & ~rectangle(near_rows, near_cols)
         found = ((total > 0) & (draws.per_window[:, k] > 0))[:, None]
@@ -246,16 +246,28 @@ def _choose_windows(corners: Tensor, gray: Tensor, draws: Draws, side: int) -> T
     return torch.stack(windows, dim=1)
 
 
-def _smoothest(rows: Tensor, cols: Tensor, side: int, gray: Tensor) -> tuple[Tensor, Tensor]:
+def _smoothest(rows: Tensor, cols: Tensor, side: int, images: Tensor) -> tuple[Tensor, Tensor]:
     """(B, 1) row and column of the window of least standard deviation, of (B, C) candidates."""
     if rows.shape[1] == 1:
         return rows, cols
-    width, square = gray.shape[2], torch.arange(side, device=gray.device)
+    (height, width), square = images.shape[2:], torch.arange(side, device=images.device)
     corner = (rows * width + cols)[..., None, None]
-    index = (corner + square[:, None] * width + square).clamp(max=gray[0].numel() - 1)
-    pixels = gray.flatten(1).gather(1, index.flatten(1)).view(index.shape).double()
+    index = (corner + square[:, None] * width + square).clamp(max=height * width - 1)
+    pixels = _brightest_at(images, index)
     best = pixels.std((-2, -1), correction=0).argmin(1, keepdim=True)
     return rows.gather(1, best), cols.gather(1, best)
+
+
+def _brightest_at(images: Tensor, index: Tensor) -> Tensor:
+    """The brightest channel of images (B, C, H, W) at flat indices (B, ...), float64."""
+    everywhere = index.flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    values = brightest(images.flatten(2).gather(2, everywhere))
+    return values.view(index.shape).double()
+
+
+def brightest(images: Tensor) -> Tensor:
+    """(B, C, ...) -> (B, ...), what plans look at, see `densesirst_gen.scene`."""
+    return images.amax(1) if images.shape[1] > 1 else images[:, 0]
 
 
 def stamps_of(
@@ -332,7 +344,7 @@ def pixels_of(columns: dict[str, Tensor], grid: Tensor, shape: tuple[int, int]) 
 
 
 def _look(
-    gray: Tensor,
+    images: Tensor,
     columns: dict[str, Tensor],
     rise: Tensor,
     masks: Tensor,
@@ -340,11 +352,11 @@ def _look(
     config: PasteConfig,
 ) -> Tensor:
     """Record what each paste changes; say which of them can be seen."""
-    steps = torch.arange(config.patch_px, device=gray.device)
-    index = pixels_of(columns, steps, (gray.shape[1], gray.shape[2]))
-    under = gray.flatten(1).gather(1, index.flatten(1)).view(index.shape).double()
+    steps = torch.arange(config.patch_px, device=images.device)
+    index = pixels_of(columns, steps, (images.shape[2], images.shape[3]))
+    under = _brightest_at(images, index)
     black, white = span[:, :1], span[:, 1:]
-    whole = not gray.is_floating_point()
+    whole = not images.is_floating_point()
     values = scaled(rise, black[..., None, None], white[..., None, None], whole, torch)
     columns["increment"], columns["n_clipped"] = effect(
         under, values, masks, white[..., None, None], torch

@@ -283,4 +283,12 @@ def _now() -> str:
 
 def _versions() -> dict[str, str]:
     packages = ("numpy", "scipy", "pillow", "opencv-python", "pycocotools")
-    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
+    return {"python": platform.python_version(), **{p: _version(p) for p in packages}}
+
+
+def _version(distribution: str) -> str:
+    """Of a distribution; OpenCV comes under several names, of which one is there."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -137,6 +137,26 @@ class TargetLibrary:
             raise LibraryError(f"{path}: not a target library ({error})") from error
 
 
+def load_library(path: str | Path) -> TargetLibrary:
+    """`TargetLibrary.load`, once in a process for each state of the file.
+
+    Raises
+    ------
+    LibraryError
+        As there.
+    OSError
+        If the file can't be read.
+    """
+    path = Path(path).resolve()
+    state = path.stat()
+    return _loaded(path, (state.st_mtime_ns, state.st_size, state.st_ino))
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, state: tuple[int, ...]) -> TargetLibrary:
+    return TargetLibrary.load(path)
+
+
 class TargetFilter(NamedTuple):
     """Which targets are fit for a library.
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
 from densesirst_gen.formats import SceneFile
 from densesirst_gen.formats.coco import coco_image
 from densesirst_gen.formats.devkit import devkit_files, image_path
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.library import TargetLibrary, load_library
 from densesirst_gen.output import write_files
 from densesirst_gen.plan import PastePlan, make_plan, pixels_of, scene_rng
 from densesirst_gen.render import render
@@ -86,11 +85,6 @@ def pixel_digest(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=1)
-def _library(path: Path) -> TargetLibrary:
-    return TargetLibrary.load(path)
-
-
 def produce(
     task: tuple[SceneFile, int],
     recipe: Recipe,
@@ -131,7 +125,7 @@ def produce(
     except (CodecError, SceneError, OSError) as error:
         return {**entry, "error": str(error)}
     rng = scene_rng(recipe.seed, source.name, copy)
-    targets = _library(library)
+    targets = load_library(library)
     plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
     if plan.skip_reason == "no_sky" and background.sky is not None and background.sky.any():
         plan = replace(plan, skip_reason="unsure_sky")

@@ -10,6 +10,8 @@ Conventions, for the whole package, stated here once:
 * Targets are 8-connected. In a label image 0 is background and ``k`` is the ``k``-th target.
 * Sky is ``True`` in memory and 255 in files.
 * Angles are radians in Python, degrees on the command line and in files.
+* Images are gray. Of a colour image the method looks at each pixel's brightest channel, and pastes
+  the same into all.
 * Gray levels of the method are stated for 8 bits. One such *gray level* is
   ``(white - black) / 255`` of a scene's own values.
 """

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +379,32 @@ def test_a_declared_span_sets_the_levels(tmp_path: Path) -> None:
         assert {tuple(line["levels"]) for line in read_plans(out)} == {(0.0, float(white))}
     with pytest.raises(DatasetError, match="black < white"):
         read_dataset(tmp_path / "in", span=(5.0, 5.0))
+
+
+def test_a_second_build_into_a_folder_pastes_from_its_own_library(
+    backgrounds: Dataset, targets: TargetLibrary, tmp_path: Path
+) -> None:
+    """Within one process: the file has the same path, but not the same content."""
+    out = tmp_path / "out"
+    build_dataset(backgrounds, out, RECIPE)
+    build_dataset(backgrounds, out, RECIPE, library=targets, overwrite=True)
+    assert TargetLibrary.load(out / "library.npz").digest == targets.digest
+    assert [scene.problem for scene in replay(out)] == [""] * 8
+
+
+def test_a_distribution_that_is_not_installed_is_written_as_such(
+    backgrounds: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV comes under several names; a build must not end at its last step for that."""
+    found = metadata.version
+
+    def version(name: str) -> str:
+        if name == "opencv-python":
+            raise metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    build_dataset(backgrounds, tmp_path / "out", RECIPE, names=["s0"])
+    versions = json.loads((tmp_path / "out/manifest.json").read_text())["versions"]
+    assert versions["opencv-python"] == "not installed"
+    assert versions["numpy"] == np.__version__

@@ -14,7 +14,9 @@ from scipy import ndimage
 from test_laws import config_of, library_for
 
 from densesirst_gen.annotate import EIGHT, annotate
-from densesirst_gen.config import PasteConfig
+from densesirst_gen.arrays import to_scene
+from densesirst_gen.augment import BagCopyPaste
+from densesirst_gen.config import PROFILES, PasteConfig
 from densesirst_gen.library import TargetLibrary
 from densesirst_gen.placement import choose_windows, free_positions
 from densesirst_gen.plan import COLUMNS, PastePlan, make_plan, n_draws, scene_rng
@@ -243,3 +245,27 @@ def test_pieces_of_levels_of_a_gaussian_are_counted_as_by_scipy() -> None:
     expected = [ndimage.label(mask, EIGHT)[1] == 1 for mask in masks]
     assert 0.2 < np.mean(expected) < 0.98
     assert is_whole(torch.from_numpy(masks), convex=True).tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("profile", ["bag-cp", "paper"])
+def test_colours_are_planned_by_their_brightest_channel(
+    profile: str, dtype: type, targets: TargetLibrary
+) -> None:
+    """With ``smoothest_of`` the image itself decides where the windows lie; so does its span."""
+    config, rng = PROFILES[profile], np.random.default_rng(0)
+    scenes, aug = some_scenes(dtype), BatchBagCopyPaste(targets, config)
+    batch, single = tensors(scenes), BagCopyPaste(targets, config)
+    del batch["span"]
+    gains = torch.from_numpy(rng.uniform(0.4, 1, (N_SCENES, 3, *SHAPE)))
+    batch["images"] = (batch["images"] * gains).to(batch["images"].dtype)
+    found = aug(**batch, draws=numpy_draws(config, N_SCENES))
+    names = ["x"] * N_SCENES
+    for k, plan in enumerate(found.plan.to_plans(config, names)):
+        colours = np.moveaxis(batch["images"][k].numpy(), 0, -1).astype(dtype)
+        scene = to_scene({"image": colours, "sky": scenes[k].sky}, "x", config.patch_px)
+        scene = replace(scene, labels=scenes[k].labels)
+        expected = make_plan(scene, targets, config, scene_rng(k, "x"))
+        assert_same_plan(plan, expected)
+        out = single(image=colours, sky=scenes[k].sky, plan=expected)["image"]
+        assert (np.moveaxis(found.images[k].numpy(), 0, -1) == out).all()
