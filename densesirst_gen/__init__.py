@@ -2,7 +2,7 @@
 
 The names below are the public API; each is imported when it is first used, so that importing the
 package costs nothing. Functions named like their module are imported from it:
-``from densesirst_gen.render import render``.
+``from densesirst_gen.paste.render import render``.
 """
 
 from __future__ import annotations
@@ -13,33 +13,36 @@ from typing import Any
 from densesirst_gen.version import __version__
 
 _HOMES = {
-    "Annotations": "annotate",
-    "BagCopyPaste": "augment",
-    "BatchBagCopyPaste": "batch",
-    "Dataset": "formats",
-    "DatasetStats": "stats",
-    "PROFILES": "config",
-    "PasteConfig": "config",
-    "PastePlan": "plan",
-    "Recipe": "produce",
-    "Scene": "scene",
-    "SceneFile": "formats",
-    "SkyPrediction": "sky",
-    "TargetFilter": "library",
-    "TargetLibrary": "library",
-    "build_dataset": "build",
-    "build_library": "library",
-    "compare": "fidelity",
-    "dataset_stats": "stats",
-    "demo_dataset": "demo",
-    "demo_scene": "demo",
-    "free_positions": "placement",
-    "label_mask": "annotate",
-    "make_library": "donors",
-    "make_plan": "plan",
-    "predict_sky": "sky",
-    "read_dataset": "formats",
-    "scene_rng": "plan",
+    "Annotations": "scene.annotate",
+    "BagCopyPaste": "augment.bag_copy_paste",
+    "BatchBagCopyPaste": "augment.batch",
+    "Dataset": "datasets",
+    "DatasetStats": "stats.tables",
+    "PROFILES": "paste.config",
+    "PasteConfig": "paste.config",
+    "PastePlan": "paste.plan",
+    "Recipe": "build.recipe",
+    "Scene": "scene.scene",
+    "SceneFile": "datasets",
+    "SkyPrediction": "sky.predict",
+    "TargetFilter": "paste.extract",
+    "TargetLibrary": "paste.library",
+    "annotate": "scene.annotate",
+    "build_dataset": "build.dataset",
+    "build_library": "paste.extract",
+    "compare": "stats.compare.fidelity",
+    "dataset_stats": "stats.tables",
+    "demo_dataset": "datasets.demo",
+    "demo_scene": "datasets.demo",
+    "free_positions": "paste.placement",
+    "label_mask": "scene.annotate",
+    "make_library": "build.donors",
+    "make_plan": "paste.planner",
+    "predict_sky": "sky.predict",
+    "read_dataset": "datasets",
+    "render": "paste.render",
+    "replay": "build.replay",
+    "scene_rng": "paste.seeds",
 }
 
 __all__ = ["__version__", *_HOMES]

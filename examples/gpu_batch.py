@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from densesirst_gen import build_library, demo_scene
-from densesirst_gen.batch import BatchBagCopyPaste
-from densesirst_gen.batch_plan import REASONS
+from densesirst_gen.augment.batch import BatchBagCopyPaste
+from densesirst_gen.paste.batch.plan import REASONS
 
 scenes = [demo_scene(index) for index in range(8)]
 shapes = np.array([scene.shape for scene in scenes])

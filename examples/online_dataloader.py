@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from densesirst_gen import build_library, demo_scene
-from densesirst_gen.augment import BagCopyPaste
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 
 
 class Targets(Dataset):

@@ -6,7 +6,7 @@ python examples/online_torchvision.py
 import torch
 
 from densesirst_gen import build_library, demo_scene
-from densesirst_gen.annotate import annotate
+from densesirst_gen.scene.annotate import annotate
 
 try:
     from torchvision.transforms import v2

@@ -4,8 +4,8 @@ python examples/plan_and_render.py
 """
 
 from densesirst_gen import PasteConfig, build_library, demo_scene, make_plan, scene_rng
-from densesirst_gen.annotate import annotate
-from densesirst_gen.render import render
+from densesirst_gen.paste.render import render
+from densesirst_gen.scene.annotate import annotate
 
 scene = demo_scene(1)
 library = build_library(demo_scene(index) for index in range(8))

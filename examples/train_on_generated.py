@@ -14,9 +14,9 @@ try:
     import lightning_fabric  # noqa: F401
     import safetensors  # noqa: F401
 
-    from densesirst_gen.train.parts import held_out_part, train_part
-    from densesirst_gen.train.run import Running
-    from densesirst_gen.train.worth import Plan, measure_worth, worth_text
+    from densesirst_gen.detection.training.parts import held_out_part, train_part
+    from densesirst_gen.detection.training.run import Running
+    from densesirst_gen.detection.training.worth import Plan, measure_worth, worth_text
 except ImportError as error:
     print(error)
     raise SystemExit from None

@@ -24,17 +24,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from densesirst_gen import codec, skynet
-from densesirst_gen.annotate import label_mask
-from densesirst_gen.config import PasteConfig
-from densesirst_gen.formats import Dataset, SceneFile, read_dataset
-from densesirst_gen.formats.devkit import PALETTES, encode_image
-from densesirst_gen.library import build_library, shapes_at
-from densesirst_gen.placement import choose_windows, free_positions
-from densesirst_gen.plan import allowed, make_plan, scene_rng
-from densesirst_gen.render import render
-from densesirst_gen.scene import Scene
-from densesirst_gen.sky import answer, predict_sky, prediction_from, unit_gray
+from densesirst_gen.datasets import Dataset, SceneFile, read_dataset
+from densesirst_gen.datasets.devkit import PALETTES, encode_image
+from densesirst_gen.files import codec
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.extract import build_library
+from densesirst_gen.paste.placement import choose_windows, free_positions
+from densesirst_gen.paste.planner import allowed, make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.paste.shapes import shapes_at
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.sky import network
+from densesirst_gen.sky.predict import answer, predict_sky, prediction_from, unit_gray
 
 
 def main() -> None:
@@ -230,11 +233,11 @@ def benchmark_sky(rounds: int) -> None:
     image = np.random.default_rng(0).integers(0, 255, (512, 640)).astype(np.uint8)
     scene = Scene("noise", image, np.zeros(image.shape, np.int32))
     gray = unit_gray(scene)
-    coarse, inputs = answer(gray), skynet.features(gray)
-    model = skynet.shipped().model
+    coarse, inputs = answer(gray), network.features(gray)
+    model = network.shipped().model
     steps: dict[str, Callable[[], object]] = {
         "gray to 0..1 (floor)": lambda: unit_gray(scene),
-        "input of the network": lambda: skynet.features(gray),
+        "input of the network": lambda: network.features(gray),
         "forward pass": lambda: model.log_odds(inputs),
         "calibration and edges": lambda: prediction_from(coarse, gray),
         "predict_sky": lambda: predict_sky(scene),

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.base import Detector
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.base import Detector
 
 Steps = dict[str, Callable[[], object]]
 WIDTHS: dict[str, dict[str, Any]] = {

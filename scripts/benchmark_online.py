@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from benchmark import microseconds, noise_scene, spread
+from cost import cost_of, least_bytes
 
 from densesirst_gen import BagCopyPaste, PasteConfig, build_library, demo_scene
-from densesirst_gen.annotate import annotate
-from densesirst_gen.batch import BatchBagCopyPaste
-from densesirst_gen.cost import cost_of, least_bytes
-from densesirst_gen.library import TargetLibrary
-from densesirst_gen.scene import Scene
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.base import Targets
+from densesirst_gen.augment.batch import BatchBagCopyPaste
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.base import Targets
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.scene import Scene
 
 CONFIG = PasteConfig(n_regions=(2, 2), per_region=(6, 12))
 """Two clusters of 6 to 12 targets in every image."""

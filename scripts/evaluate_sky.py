@@ -18,11 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, PasteConfig
-from densesirst_gen.formats import SceneFile, read_dataset
-from densesirst_gen.placement import free_positions
-from densesirst_gen.sky import SkyPrediction, prediction_from, unit_gray
-from densesirst_gen.skynet import Model, features, resized, unpacked
+from densesirst_gen.datasets import SceneFile, read_dataset
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.placement import free_positions
+from densesirst_gen.sky.network import Model, features, resized, unpacked
+from densesirst_gen.sky.predict import (
+    SKY_CONFIDENCE,
+    SKY_MARGIN,
+    SkyPrediction,
+    prediction_from,
+    unit_gray,
+)
 
 PATCHES = 200
 """Random free positions of a pasted patch that are tried in each image."""

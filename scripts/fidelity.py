@@ -13,11 +13,11 @@ import os
 import sys
 from pathlib import Path
 
-from densesirst_gen.comparison import comparison_document, comparison_text
-from densesirst_gen.fidelity import compare
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.measure import measure
-from densesirst_gen.stats import DatasetStats
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.stats.compare.fidelity import compare
+from densesirst_gen.stats.compare.verdict import comparison_document, comparison_text
+from densesirst_gen.stats.measure import measure
+from densesirst_gen.stats.tables import DatasetStats
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from densesirst_gen import PasteConfig, build_library, make_plan, scene_rng
-from densesirst_gen.demo import N_DEMO_SCENES, demo_scene
-from densesirst_gen.preview import densest_spot, mosaic, png, scene_panel, zoom_panel
-from densesirst_gen.render import render
+from densesirst_gen.datasets.demo import N_DEMO_SCENES, demo_scene
+from densesirst_gen.paste.render import render
+from densesirst_gen.scene.picture import densest_spot, mosaic, png, scene_panel, zoom_panel
 
 SHOWN = (1, 9, 15)
 

@@ -26,11 +26,11 @@ import numpy as np
 from evaluate_sky import files_with_sky
 from scipy.optimize import least_squares
 
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.plan import LEVEL_QUANTILES, LEVEL_VALUES
-from densesirst_gen.scene import Scene
-from densesirst_gen.skycheck import check_sky
-from densesirst_gen.stats import dataset_stats
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.paste.draws import LEVEL_QUANTILES, LEVEL_VALUES
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.sky.check import check_sky
+from densesirst_gen.stats.tables import dataset_stats
 
 DARK = 40
 """Sky below this gray level leaves room for every peak: nothing is clipped."""

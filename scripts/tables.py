@@ -1,9 +1,9 @@
 """The tables that papers print of our five detectors: settings of each row, and its numbers.
 
 Plain data; `reproduce_tables` trains and scores it. Numbers of ablations stand here and nowhere
-else, those that `densesirst_gen.train.published` has are taken from there. Not every table says
-all that it was made with: what was guessed is in its note. Rows are other trainings on other
-hardware with the protocols of their authors, and often the best epoch on the test split.
+else, those that `densesirst_gen.detection.training.published` has are taken from there. Not every
+table says all that it was made with: what was guessed is in its note. Rows are other trainings on
+other hardware with the protocols of their authors, and often the best epoch on the test split.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from densesirst_gen.train.published import PUBLISHED, Published
+from densesirst_gen.detection.training.published import PUBLISHED, Published
 
 Scores = Mapping[str, float]
 NOT_SCORES = ("method", "data", "source", "note")
@@ -29,7 +29,7 @@ class Row:
         By the names of `reproduce_tables.scores_of`, and ``seconds`` for an image on the paper's
         hardware. Empty: the row is known, its numbers are not.
     options : mapping
-        What the row has beyond its table, see `densesirst_gen.train.settings.settle`.
+        What the row has beyond its table, see `densesirst_gen.detection.training.settings.settle`.
     """
 
     label: str
@@ -54,7 +54,8 @@ class Table:
         Of all rows.
     preset : str
     scoring : mapping
-        Fields of `densesirst_gen.train.evaluate.Scoring`, where the paper's protocol is known.
+        Fields of `densesirst_gen.detection.evaluation.evaluate.Scoring`, where the paper's
+        protocol is known.
     note : str
     """
 

@@ -37,12 +37,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from densesirst_gen import skynet
-from densesirst_gen.formats import read_split
-from densesirst_gen.sky import expected_overlap
-from densesirst_gen.skygraph import GRID
-from densesirst_gen.skynet import features, resized
-from densesirst_gen.train.optimise import follow
+from densesirst_gen.datasets import read_split
+from densesirst_gen.detection.training.optimise import follow
+from densesirst_gen.sky import network
+from densesirst_gen.sky.graph import GRID
+from densesirst_gen.sky.network import features, resized
+from densesirst_gen.sky.predict import expected_overlap
 
 BATCH = 16
 RATES = {"encoder": 6e-4, "decoder": 2e-3}
@@ -86,13 +86,13 @@ def main() -> None:
 def hold_out(images: Images, args: argparse.Namespace) -> None:
     """Train on all folds but one; store the log-odds of that one."""
     held = folds(images.names, args.by, args.data) == args.fold
-    stored = skynet.packed(folded(trained(images.part(~held), args)))
-    model = skynet.Model(skynet.unpacked(stored))
+    stored = network.packed(folded(trained(images.part(~held), args)))
+    model = network.Model(network.unpacked(stored))
     tests = images.part(held)
     answers = np.stack([model.log_odds(features(x.astype(np.float32) / 255)) for x in tests.image])
     told = {"names": tests.names, "log_odds": answers.astype(np.float16)}
-    network = {f"{NETWORK}{name}": values for name, values in stored.items()}
-    np.savez_compressed(args.out, **told, **network)
+    kept = {f"{NETWORK}{name}": values for name, values in stored.items()}
+    np.savez_compressed(args.out, **told, **kept)
     print(f"{args.out}: {held.sum()} images held out by {args.by}, {(~held).sum()} trained on")
 
 
@@ -103,8 +103,8 @@ def on_all(images: Images, args: argparse.Namespace) -> None:
 
 def ship(images: Images, args: argparse.Namespace) -> None:
     """Write the weights of the package, and their calibration."""
-    path = Path(skynet.__file__).parent / "weights" / "sky.safetensors"
-    stored = skynet.packed(np.load(args.weights))
+    path = Path(network.__file__).parent / "weights" / "sky.safetensors"
+    stored = network.packed(np.load(args.weights))
     doubt = calibration(args.folds, images)
     path.parent.mkdir(exist_ok=True)
     save_file(stored, path, {name: f"{value:.4f}" for name, value in doubt.items()})

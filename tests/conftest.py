@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from densesirst_gen.annotate import label_mask
-from densesirst_gen.library import TargetLibrary, build_library, extract_regions, stack_entries
-from densesirst_gen.scene import Scene
+from densesirst_gen.paste.extract import build_library, extract_regions, stack_entries
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene
 
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from densesirst_gen.augment import BagCopyPaste
-from densesirst_gen.scene import Scene
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
+from densesirst_gen.scene.scene import Scene
 
 
 class Pasted(torch.utils.data.Dataset):

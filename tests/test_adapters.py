@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from conftest import make_scene
 
-from densesirst_gen import augment
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.augment import bag_copy_paste
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.annotate import annotate, label_mask
 
 SHAPE = (96, 128)
 NEEDS = ("albumentations", "torchvision", "mmdet")
@@ -29,7 +29,7 @@ NEEDS = ("albumentations", "torchvision", "mmdet")
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips are part of these tests; their warning is tested elsewhere."""
-    monkeypatch.setattr(augment, "_warned", set(augment.REASONS))
+    monkeypatch.setattr(bag_copy_paste, "_warned", set(bag_copy_paste.REASONS))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_without_the_library_the_import_says_what_is_needed(
 
 
 def test_the_core_does_without_them() -> None:
-    code = "import densesirst_gen.augment, sys; print(*sys.modules)"
+    code = "import densesirst_gen.augment.bag_copy_paste, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {name.split(".")[0] for name in done.stdout.split()} & {"torch", *NEEDS}
 

@@ -14,10 +14,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from toy_detection import overfit, toy_batch, toy_metas
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.backbones import resnet
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.adsnet import (
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.adsnet import (
     ADSNet,
     ADSNetConfig,
     ChannelAttention,
@@ -26,7 +24,7 @@ from densesirst_gen.train.detectors.adsnet import (
     fitted,
     target_iou,
 )
-from densesirst_gen.train.detectors.adsnet_sparse import (
+from densesirst_gen.detection.detectors.adsnet_sparse import (
     Cells,
     GatheredCells,
     MaskedCells,
@@ -36,8 +34,10 @@ from densesirst_gen.train.detectors.adsnet_sparse import (
     n_kept,
     sampled_patches,
 )
-from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.metrics import PixelScores
+from densesirst_gen.detection.detectors.base import ImageMeta, Targets
+from densesirst_gen.detection.detectors.parts.backbones import resnet
+from densesirst_gen.detection.metrics import PixelScores
+from densesirst_gen.settings import ConfigError
 
 TINY = {"width": 8, "stem_width": 8}
 SMALL = {**TINY, "patches": 4}

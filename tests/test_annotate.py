@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from densesirst_gen.annotate import annotate, label_mask, masks_to_rle, points_on_masks
+from densesirst_gen.scene.annotate import annotate, label_mask, masks_to_rle, points_on_masks
 
 masks = arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.booleans())
 

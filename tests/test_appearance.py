@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.appearance import appearance, region_log_std
-from densesirst_gen.scene import Scene
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.appearance import appearance, region_log_std
 
 
 def square_scene() -> Scene:

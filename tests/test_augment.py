@@ -20,14 +20,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_laws import chebyshev_gap
 
-from densesirst_gen import augment
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.augment import BagCopyPaste
-from densesirst_gen.config import SKY_CONFIDENCE, SKY_MARGIN, ConfigError, PasteConfig
-from densesirst_gen.library import TargetLibrary, stack_entries
-from densesirst_gen.plan import PastePlan
-from densesirst_gen.scene import Scene, SceneError
-from densesirst_gen.sky import predict_sky
+from densesirst_gen.augment import bag_copy_paste
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.extract import stack_entries
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene, SceneError
+from densesirst_gen.settings import ConfigError
+from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
+from densesirst_gen.sky.predict import predict_sky
 
 SHAPE = (96, 128)
 
@@ -35,7 +38,7 @@ SHAPE = (96, 128)
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings said once in a process are said once in each test; most tests expect skips."""
-    monkeypatch.setattr(augment, "_warned", set(augment.REASONS))
+    monkeypatch.setattr(bag_copy_paste, "_warned", set(bag_copy_paste.REASONS))
 
 
 def sky_mask(rows: int = 60) -> np.ndarray:
@@ -326,7 +329,7 @@ class TestNoSilence:
         targets: TargetLibrary,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(augment, "_warned", set())
+        monkeypatch.setattr(bag_copy_paste, "_warned", set())
         aug, given = BagCopyPaste(targets), sample(targets=0) | change
         with pytest.warns(UserWarning, match=rf"sample 1: .* pasted nothing \({reason}: ") as seen:
             outs = [aug(**given, index=i) for i in (1, 2, 3)]
@@ -338,7 +341,7 @@ class TestNoSilence:
     def test_chance_is_no_reason_to_warn(
         self, targets: TargetLibrary, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(augment, "_warned", set())
+        monkeypatch.setattr(bag_copy_paste, "_warned", set())
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             out = BagCopyPaste(targets, p=0)(**sample())

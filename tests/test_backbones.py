@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from densesirst_gen.train.backbones import (
+from densesirst_gen.detection.detectors.parts.backbones import (
     Backbone,
     FrozenBatchNorm2d,
     load_weights,

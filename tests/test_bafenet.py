@@ -11,10 +11,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from toy_detection import average_precision, overfit, toy_batch, toy_metas
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.backbones import resnet
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.bafenet import (
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.bafenet import (
     BAFENet,
     BAFENetConfig,
     ChannelExchange,
@@ -30,8 +28,10 @@ from densesirst_gen.train.detectors.bafenet import (
     sky_loss,
     take_channels,
 )
-from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.layers import box_iou, cell_centres
+from densesirst_gen.detection.detectors.base import ImageMeta, Targets
+from densesirst_gen.detection.detectors.parts.backbones import resnet
+from densesirst_gen.detection.detectors.parts.layers import box_iou, cell_centres
+from densesirst_gen.settings import ConfigError
 
 FCOS = {"seg_head": False, "exchange": False, "adapter": False}
 TINY = {"depth": 18, "width": 16, "head_width": 32}

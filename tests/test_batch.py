@@ -13,16 +13,20 @@ from conftest import make_scene
 from scipy import stats
 from test_laws import chebyshev_gap, config_of, library_for
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.library import TargetLibrary, stack_entries
-from densesirst_gen.plan import make_plan, n_draws, scene_rng
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.draws import n_draws
+from densesirst_gen.paste.extract import stack_entries
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.planner import make_plan
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.scene.annotate import annotate, label_mask
 
 torch = pytest.importorskip("torch")
 
-from densesirst_gen.batch import BatchBagCopyPaste, BatchResult  # noqa: E402
-from densesirst_gen.batch_plan import REASONS  # noqa: E402
-from densesirst_gen.cost import cost_of, least_bytes  # noqa: E402
+from cost import cost_of, least_bytes  # noqa: E402
+
+from densesirst_gen.augment.batch import BatchBagCopyPaste, BatchResult  # noqa: E402
+from densesirst_gen.paste.batch.plan import REASONS  # noqa: E402
 
 SHAPE = (70, 100)
 

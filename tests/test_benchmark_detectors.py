@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import benchmark_detectors
 from benchmark_detectors import MODELS, fused, gmac, inference, noise, refusal, tell_sizes, varied
 
-from densesirst_gen.train.detectors import detector_names
+from densesirst_gen.detection.detectors import detector_names
 
 CGRANET = next(model for model in MODELS if model.detector == "cgranet")
 

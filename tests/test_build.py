@@ -19,21 +19,22 @@ import pytest
 from conftest import make_scene
 from pycocotools import mask as coco_mask
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.build import build_dataset
-from densesirst_gen.codec import encode_png
-from densesirst_gen.config import PROFILES
-from densesirst_gen.demo import demo_dataset
-from densesirst_gen.donors import donor_scenes, make_library
-from densesirst_gen.formats import Dataset, DatasetError, read_dataset
-from densesirst_gen.formats.devkit import devkit_files
-from densesirst_gen.formats.dialects import infer_dialect
-from densesirst_gen.formats.voc import read_voc
-from densesirst_gen.library import LibraryError, TargetLibrary
-from densesirst_gen.output import RefusedError, write_files
-from densesirst_gen.produce import Recipe
-from densesirst_gen.replay import read_plans, replay
-from densesirst_gen.scene import Scene
+from densesirst_gen.build.dataset import build_dataset
+from densesirst_gen.build.donors import make_library
+from densesirst_gen.build.recipe import Recipe
+from densesirst_gen.build.replay import read_plans, replay
+from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
+from densesirst_gen.datasets.demo import demo_dataset
+from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.dialects import infer_dialect
+from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.voc import read_voc
+from densesirst_gen.files.atomic import RefusedError, write_files
+from densesirst_gen.files.codec import encode_png
+from densesirst_gen.paste.config import PROFILES
+from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene
 
 RECIPE = Recipe(PROFILES["bag-cp"], seed=7)
 SKY = np.indices((96, 128))[0] < 70

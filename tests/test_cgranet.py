@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from toy_detection import overfit, toy_batch, toy_metas
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.backbones import RES2NETS, res2net50
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.detectors.cgranet import (
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.base import ImageMeta, Targets
+from densesirst_gen.detection.detectors.cgranet import (
     LOSSES,
     MAB,
     AxialAttention,
@@ -24,6 +22,8 @@ from densesirst_gen.train.detectors.cgranet import (
     ContextGuided,
     ReverseAttention,
 )
+from densesirst_gen.detection.detectors.parts.backbones import RES2NETS, res2net50
+from densesirst_gen.settings import ConfigError
 
 TINY = {"backbone_width": 8, "width": 8}
 NOTHING = {"ram": (), "cgm": (), "mab": False}

@@ -16,11 +16,11 @@ import pytest
 from conftest import make_scene
 from PIL import Image
 
-from densesirst_gen.annotate import annotate
-from densesirst_gen.codec import encode_png
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.formats.devkit import devkit_files
-from densesirst_gen.output import write_files
+from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.files.atomic import write_files
+from densesirst_gen.files.codec import encode_png
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.version import __version__
 
 HEAVY = ("numpy", "scipy", "cv2", "PIL", "torch", "skimage", "shapely", "matplotlib", "tqdm")
@@ -68,7 +68,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_torch_is_not_needed_to_build() -> None:
-    modules = "densesirst_gen.build, densesirst_gen.stats"
+    modules = "densesirst_gen.build.dataset, densesirst_gen.stats.tables"
     code = f"import sys; import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.options import PROBLEMS
-from densesirst_gen.codec import encode_png, read_mask
-from densesirst_gen.demo import demo_scene
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.output import RefusedError, write_files
-from densesirst_gen.skyfolder import mask_note, write_mask
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.demo import demo_scene
+from densesirst_gen.files.atomic import RefusedError, write_files
+from densesirst_gen.files.codec import encode_png, read_mask
+from densesirst_gen.sky.folder import mask_note, write_mask
 
 TOOLS = {"cvat": "sky.xml", "labelme": "labelme", "coco": "sky.json"}
 MIXED = (3, 12, 5, 9, 17, 1)

@@ -11,14 +11,14 @@ from click.testing import CliRunner, Result
 from conftest import make_scene
 from test_fidelity import random_scenes
 
-from densesirst_gen.annotate import annotate
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.options import PROBLEMS, SET_ASIDE
-from densesirst_gen.codec import encode_png
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.formats.devkit import devkit_files
-from densesirst_gen.scene import Scene
-from densesirst_gen.stats import dataset_stats
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.files.codec import encode_png
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.tables import dataset_stats
 
 
 def write_devkit(root: Path, scenes: list[Scene]) -> Path:
@@ -205,9 +205,9 @@ def test_probe_sees_the_scenes_of_both(dense, other, monkeypatch):
         seen.extend([[scene.name for scene in part] for part in (a, b)] + [seed])
         return FakeResult()
 
-    module = ModuleType("densesirst_gen.probe")
+    module = ModuleType("densesirst_gen.stats.compare.probe")
     module.probe = probe
-    monkeypatch.setitem(sys.modules, "densesirst_gen.probe", module)
+    monkeypatch.setitem(sys.modules, "densesirst_gen.stats.compare.probe", module)
     flags = ("--limit", 3, "--against", other, "--probe", "--seed", 4)
     assert document(dense, *flags)["against"]["probe"]["auc"] == 0.61
     assert seen == [["000", "001", "002"], [f"{k:03}" for k in range(9)], 4]
@@ -227,7 +227,7 @@ def test_what_cannot_be_read_is_set_aside(tmp_path):
 
 
 def test_plots_are_written(dense, saved, tmp_path, monkeypatch):
-    figures = pytest.importorskip("densesirst_gen.figures")
+    figures = pytest.importorskip("densesirst_gen.stats.report.figures")
     monkeypatch.setattr(figures, "CHARTS", figures.CHARTS[:1])
     assert stats(dense, "--against", saved, "--plots", tmp_path / "figures").exit_code == 0
     found = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
@@ -238,7 +238,7 @@ def test_plots_are_written(dense, saved, tmp_path, monkeypatch):
 
 def test_page_is_written(dense, saved, tmp_path, monkeypatch):
     pytest.importorskip("jinja2")
-    figures = pytest.importorskip("densesirst_gen.figures")
+    figures = pytest.importorskip("densesirst_gen.stats.report.figures")
     labels = []
     monkeypatch.setattr(figures, "draw_figures", lambda *a: labels.extend(a[2:]) or [])
     page = tmp_path / "page.html"

@@ -18,15 +18,15 @@ from PIL import Image
 from toy_training import TINY, TINY_BAFENET, toy_registered, write_dataset
 
 from densesirst_gen.cli.train import detect, train, worth
-from densesirst_gen.codec import read_image
-from densesirst_gen.config import ConfigError
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.formats.paths import DatasetError
-from densesirst_gen.output import RefusedError
-from densesirst_gen.train.checkpoint import CheckpointError
-from densesirst_gen.train.detectors import detector_names
-from densesirst_gen.train.predictions import read_predictions
-from densesirst_gen.train.published import PUBLISHED, published_for
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.detection.detectors import detector_names
+from densesirst_gen.detection.evaluation.predictions import read_predictions
+from densesirst_gen.detection.training.checkpoint import CheckpointError
+from densesirst_gen.detection.training.published import PUBLISHED, published_for
+from densesirst_gen.files.atomic import RefusedError
+from densesirst_gen.files.codec import read_image
+from densesirst_gen.settings import ConfigError
 
 __all__ = ["toy_registered"]
 pytestmark = pytest.mark.usefixtures("toy_registered")
@@ -251,7 +251,7 @@ def test_worth_refuses_to_score_on_what_it_trains_on(data: Path, tmp_path: Path)
 
 
 def test_the_ratio_is_of_the_first_source_over_the_other() -> None:
-    from densesirst_gen.train.worth import Plan, Worth, ratios
+    from densesirst_gen.detection.training.worth import Plan, Worth, ratios
 
     sources: Any = {"mine": None, "theirs": None, "zero": None}
     plan = Plan(["bafenet"], sources, None, {})  # type: ignore[arg-type]

@@ -3,16 +3,16 @@ import json
 import pytest
 from test_fidelity import random_scenes
 
-from densesirst_gen.comparison import (
+from densesirst_gen.stats.compare.fidelity import Score, StatisticDistance, compare
+from densesirst_gen.stats.compare.scorecard import STATISTICS
+from densesirst_gen.stats.compare.verdict import (
     PARTS,
     comparison_document,
     comparison_text,
     is_near,
     sentence,
 )
-from densesirst_gen.fidelity import Score, StatisticDistance, compare
-from densesirst_gen.scorecard import STATISTICS
-from densesirst_gen.stats import dataset_stats
+from densesirst_gen.stats.tables import dataset_stats
 
 
 def distances(*ratios: float | None) -> list[StatisticDistance]:

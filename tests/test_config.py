@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densesirst_gen.card import toml_text
-from densesirst_gen.config import PROFILES, ConfigError, PasteConfig
+from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_text
+from densesirst_gen.settings import ConfigError
 
 WRONG: list[tuple[str, Any]] = [
     ("source", "scenes"),

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from densesirst_gen.annotate import EIGHT, annotate, label_mask
-from densesirst_gen.demo import KINDS, N_DEMO_SCENES, demo_names, demo_scene, demo_splits
-from densesirst_gen.demo.canvas import Canvas, strokes
-from densesirst_gen.demo.fields import fractal
-from densesirst_gen.demo.targets import add_targets
-from densesirst_gen.demo.terrain import Layer, bare_trees, city, masts, pylons, roof, wires
-from densesirst_gen.scene import Scene
+from densesirst_gen.datasets.demo import KINDS, N_DEMO_SCENES, demo_names, demo_scene, demo_splits
+from densesirst_gen.datasets.demo.canvas import Canvas, strokes
+from densesirst_gen.datasets.demo.fields import fractal
+from densesirst_gen.datasets.demo.targets import add_targets
+from densesirst_gen.datasets.demo.terrain import Layer, bare_trees, city, masts, pylons, roof, wires
+from densesirst_gen.scene.annotate import EIGHT, annotate, label_mask
+from densesirst_gen.scene.scene import Scene
 
 EVERY = range(N_DEMO_SCENES)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from densesirst_gen.annotate import annotate
-from densesirst_gen.density import (
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.density import (
     clusters,
     linked_pairs,
     nearest_distance,

@@ -7,19 +7,17 @@ from dataclasses import asdict, dataclass
 import pytest
 import torch
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.detectors import build_detector, detector_class, detector_names
-from densesirst_gen.train.detectors.base import (
-    DetectorConfig,
+from densesirst_gen.detection.detectors import build_detector, detector_class, detector_names
+from densesirst_gen.detection.detectors.base import (
     ImageMeta,
     Preprocess,
     Targets,
     mask_predictions,
-    option,
     to_input_boxes,
     to_native_boxes,
     to_native_map,
 )
+from densesirst_gen.settings import ConfigError, DetectorConfig, option
 
 # ---- registry and settings
 

@@ -18,11 +18,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from toy_detection import average_precision, overfit, toy_batch, toy_metas
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.detectors.eflnet import EFLNet, RawOutput
-from densesirst_gen.train.detectors.eflnet_assign import (
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.base import ImageMeta, Targets
+from densesirst_gen.detection.detectors.eflnet import EFLNet, RawOutput
+from densesirst_gen.detection.detectors.eflnet_assign import (
     COCO_ANCHORS,
     assign_slots,
     candidates,
@@ -32,7 +31,7 @@ from densesirst_gen.train.detectors.eflnet_assign import (
     possible_recall,
     worst_ratio,
 )
-from densesirst_gen.train.detectors.eflnet_head import (
+from densesirst_gen.detection.detectors.eflnet_head import (
     N_ANCHORS,
     DynamicHeadBlock,
     DynamicReLU,
@@ -40,8 +39,9 @@ from densesirst_gen.train.detectors.eflnet_head import (
     RepConv,
     ScaleAttention,
 )
-from densesirst_gen.train.layers import box_iou
-from densesirst_gen.train.losses import focal_loss, true_probability
+from densesirst_gen.detection.detectors.parts.layers import box_iou
+from densesirst_gen.detection.detectors.parts.losses import focal_loss, true_probability
+from densesirst_gen.settings import ConfigError
 
 TINY = {"width_multiple": 1 / 16, "dyhead_blocks": 1}
 BASELINE = {"atfl_mode": "bce", "box_loss": "ciou", "assign_metric": "iou", "dyhead_blocks": 0}

@@ -14,13 +14,10 @@ from click.testing import CliRunner, Result
 from conftest import make_scene
 from PIL import Image
 
-from densesirst_gen.annotate import annotate
 from densesirst_gen.cli.evaluate import evaluate as command
-from densesirst_gen.codec import encode_png, encode_tiff
-from densesirst_gen.formats import Dataset, read_dataset
-from densesirst_gen.scene import Scene
-from densesirst_gen.train.coco_results import PredictionError
-from densesirst_gen.train.evaluate import (
+from densesirst_gen.datasets import Dataset, read_dataset
+from densesirst_gen.detection.evaluation.coco_results import PredictionError
+from densesirst_gen.detection.evaluation.evaluate import (
     TARGET,
     Evaluation,
     Scoring,
@@ -28,12 +25,15 @@ from densesirst_gen.train.evaluate import (
     evaluate,
     score_scene,
 )
-from densesirst_gen.train.evaluate_plots import draw_evaluation
-from densesirst_gen.train.evaluate_sheet import FALSE, FOUND, MISSED, worst_sheet
-from densesirst_gen.train.evaluate_text import evaluation_text
-from densesirst_gen.train.metrics import FoundBoxes, PixelCurves
-from densesirst_gen.train.predictions import Predictions, read_map, read_predictions
-from densesirst_gen.train.recall import breakdowns, interval
+from densesirst_gen.detection.evaluation.plots import draw_evaluation
+from densesirst_gen.detection.evaluation.predictions import Predictions, read_map, read_predictions
+from densesirst_gen.detection.evaluation.recall import breakdowns, interval
+from densesirst_gen.detection.evaluation.sheet import FALSE, FOUND, MISSED, worst_sheet
+from densesirst_gen.detection.evaluation.text import evaluation_text
+from densesirst_gen.detection.metrics import FoundBoxes, PixelCurves
+from densesirst_gen.files.codec import encode_png, encode_tiff
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.scene import Scene
 
 NAMES = ("a", "b", "c", "d")
 

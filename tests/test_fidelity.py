@@ -4,10 +4,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from densesirst_gen.fidelity import Score, compare, score
-from densesirst_gen.scene import Scene
-from densesirst_gen.scorecard import STATISTICS
-from densesirst_gen.stats import DatasetStats, dataset_stats
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare.fidelity import Score, compare, score
+from densesirst_gen.stats.compare.scorecard import STATISTICS
+from densesirst_gen.stats.tables import DatasetStats, dataset_stats
 
 BY_NAME = {statistic.name: statistic for statistic in STATISTICS}
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from test_fidelity import random_scenes
 
-from densesirst_gen.drawing import squares
-from densesirst_gen.figures import Figure, draw_figures
-from densesirst_gen.scene import Scene
-from densesirst_gen.stats import DatasetStats, dataset_stats
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.report.drawing import squares
+from densesirst_gen.stats.report.figures import Figure, draw_figures
+from densesirst_gen.stats.tables import DatasetStats, dataset_stats
 
 NAMES = [
     "size",
@@ -109,6 +109,8 @@ def largest_cell(stats: DatasetStats) -> int:
 
 
 def test_a_missing_library_is_named():
-    code = "import sys; sys.modules['matplotlib'] = None; import densesirst_gen.figures"
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; import densesirst_gen.stats.report.figures"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'densesirst_gen[plot]'" in run.stderr

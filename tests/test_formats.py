@@ -20,9 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.codec import CodecError, encode_png, read_image, read_mask
-from densesirst_gen.formats import (
+from densesirst_gen.datasets import (
     DatasetError,
     SceneFile,
     detect_layout,
@@ -30,13 +28,15 @@ from densesirst_gen.formats import (
     read_dataset,
     read_split,
 )
-from densesirst_gen.formats.coco import coco_image, coco_text
-from densesirst_gen.formats.devkit import devkit_files, split_files
-from densesirst_gen.formats.dialects import DIALECTS, dialect_votes, from_dialect, infer_dialect
-from densesirst_gen.formats.paths import safe_join
-from densesirst_gen.formats.segmentation import segment_labels
-from densesirst_gen.formats.voc import read_voc, write_voc
-from densesirst_gen.scene import Scene, SceneError
+from densesirst_gen.datasets.coco import coco_image, coco_text
+from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.dialects import DIALECTS, dialect_votes, from_dialect, infer_dialect
+from densesirst_gen.datasets.paths import safe_join
+from densesirst_gen.datasets.segmentation import segment_labels
+from densesirst_gen.datasets.voc import read_voc, write_voc
+from densesirst_gen.files.codec import CodecError, encode_png, read_image, read_mask
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene, SceneError
 
 SHAPE = (24, 32)
 # pycocotools 2.0.11 has not caught up with NumPy 2; only the tests call its decode.

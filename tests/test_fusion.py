@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.fusion import stamps
-from densesirst_gen.plan import COLUMNS, PASTE
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.fusion import stamps
+from densesirst_gen.paste.plan import COLUMNS, PASTE
 
 GRID = np.arange(7, dtype=np.float64)
 

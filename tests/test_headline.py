@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from test_fidelity import random_scenes
 
-from densesirst_gen.headline import (
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.headline import (
     BRIGHTNESS_EDGES,
     distributions,
     headline,
@@ -10,9 +11,8 @@ from densesirst_gen.headline import (
     pooled_gray,
     shares,
 )
-from densesirst_gen.rows import REGION, SCENE, SKY_GRID, TARGET
-from densesirst_gen.scene import Scene
-from densesirst_gen.stats import collect_stats, dataset_stats, scene_stats
+from densesirst_gen.stats.rows import REGION, SCENE, SKY_GRID, TARGET
+from densesirst_gen.stats.tables import collect_stats, dataset_stats, scene_stats
 
 
 def targets_of(*sizes: tuple[int, int]) -> np.ndarray:

@@ -12,13 +12,17 @@ from conftest import make_scene
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.library import TargetLibrary, stack_entries
-from densesirst_gen.placement import free_positions
-from densesirst_gen.plan import PastePlan, allowed, make_plan, pixels_of, scene_rng
-from densesirst_gen.render import render
-from densesirst_gen.scene import Scene
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.extract import stack_entries
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.placement import free_positions
+from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.paste.planner import allowed, make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.paste.stamps import pixels_of
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene
 
 SWITCHES: dict[str, dict[str, Any]] = {
     **{name: {"profile": name} for name in PROFILES},

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densesirst_gen.train import layers
-from densesirst_gen.train.layers import (
+from densesirst_gen.detection.detectors.parts import layers
+from densesirst_gen.detection.detectors.parts.layers import (
     FPN,
     ConvNormAct,
     ModulatedDeformConv2d,

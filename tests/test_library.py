@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 from conftest import make_scene, round_targets
 
-from densesirst_gen.annotate import label_mask
-from densesirst_gen.library import (
-    LibraryError,
+from densesirst_gen.paste.extract import (
     TargetFilter,
-    TargetLibrary,
     build_library,
     extract_regions,
     extract_targets,
-    shapes_at,
     stack_entries,
 )
-from densesirst_gen.scene import Scene
+from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.paste.shapes import shapes_at
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene
 
 
 def test_the_local_background_is_removed() -> None:

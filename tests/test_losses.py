@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from densesirst_gen.train.losses import (
+from densesirst_gen.detection.detectors.parts.losses import (
     atfl_loss,
     bce_loss,
     ciou,

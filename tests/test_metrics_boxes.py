@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from densesirst_gen.train.metrics import (
+from densesirst_gen.detection.metrics import (
     CocoAP,
     FoundBoxes,
     MNoCoAP,

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.train.metrics import (
+from densesirst_gen.detection.metrics import (
     NOTHING_FOUND,
     FoundBoxes,
     MaskToBoxes,
@@ -21,6 +20,7 @@ from densesirst_gen.train.metrics import (
     split_at_peaks,
     target_ious,
 )
+from densesirst_gen.scene.annotate import annotate, label_mask
 
 SHAPE = (24, 32)
 MASK_METRICS = (

@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 from conftest import make_scene
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.fusion import stamps
-from densesirst_gen.library import TargetLibrary, build_library, shapes_at
-from densesirst_gen.placement import choose_windows, free_positions
-from densesirst_gen.plan import PASTE, PastePlan, make_plan, plan_stamps, scene_rng
-from densesirst_gen.render import render
-from densesirst_gen.scene import Scene
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.extract import build_library
+from densesirst_gen.paste.fusion import stamps
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.placement import choose_windows, free_positions
+from densesirst_gen.paste.plan import PASTE, PastePlan
+from densesirst_gen.paste.planner import make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.paste.shapes import shapes_at
+from densesirst_gen.paste.stamps import plan_stamps
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene
 
 BAG = PROFILES["bag-cp"]
 

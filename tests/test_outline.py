@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from densesirst_gen.annotate import annotate
-from densesirst_gen.outline import boxes_path, mask_path, masks_path, points_path
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.stats.report.outline import boxes_path, mask_path, masks_path, points_path
 
 
 def filled(path: str, shape: tuple[int, int]) -> np.ndarray:

@@ -10,18 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from densesirst_gen.output import (
-    MANIFEST,
-    SCHEMA,
-    BuildFolder,
+from densesirst_gen.files.atomic import (
     OutputError,
     RefusedError,
     atomic_file,
+    write_atomically,
+    write_files,
+)
+from densesirst_gen.files.folder import (
+    MANIFEST,
+    SCHEMA,
+    BuildFolder,
     clear_build,
     journal_line,
     locked,
-    write_atomically,
-    write_files,
 )
 
 RECIPE = {"seed": 0, "config": {"gain": [0.5, 1.0]}}
@@ -129,7 +131,7 @@ def test_two_builds_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     code = (
-        "import sys, os; from pathlib import Path; from densesirst_gen.output import locked\n"
+        "import sys, os; from pathlib import Path; from densesirst_gen.files.folder import locked\n"
         "with locked(Path(sys.argv[1])): os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

@@ -13,22 +13,25 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from test_laws import config_of, library_for
 
-from densesirst_gen.annotate import EIGHT, annotate
-from densesirst_gen.arrays import to_scene
-from densesirst_gen.augment import BagCopyPaste
-from densesirst_gen.config import PROFILES, PasteConfig
-from densesirst_gen.library import TargetLibrary
-from densesirst_gen.placement import choose_windows, free_positions
-from densesirst_gen.plan import COLUMNS, PastePlan, make_plan, n_draws, scene_rng
-from densesirst_gen.render import render
-from densesirst_gen.scene import Scene
+from densesirst_gen.augment.arrays import to_scene
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.draws import n_draws
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.placement import choose_windows, free_positions
+from densesirst_gen.paste.plan import COLUMNS, PastePlan
+from densesirst_gen.paste.planner import make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.scene.annotate import EIGHT, annotate
+from densesirst_gen.scene.scene import Scene
 
 torch = pytest.importorskip("torch")
 
-from densesirst_gen.batch import BatchBagCopyPaste  # noqa: E402
-from densesirst_gen.batch_plan import is_whole  # noqa: E402
-from densesirst_gen.batch_render import render_scenes  # noqa: E402
-from densesirst_gen.bitmap import count, draw_corners, free_corners, pack, union, unpack  # noqa: E402
+from densesirst_gen.augment.batch import BatchBagCopyPaste  # noqa: E402
+from densesirst_gen.paste.batch.bitmap import count, draw_corners, free_corners, pack, union, unpack  # noqa: E402
+from densesirst_gen.paste.batch.plan import is_whole  # noqa: E402
+from densesirst_gen.paste.batch.render import render_scenes  # noqa: E402
 
 SHAPE = (100, 150)
 N_SCENES = 5

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from densesirst_gen.boards import place_on_boards
-from densesirst_gen.placement import choose_windows, free_positions, place, placement_tables
+from densesirst_gen.paste.boards import place_on_boards
+from densesirst_gen.paste.placement import choose_windows, free_positions, place, placement_tables
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.booleans())
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from densesirst_gen.annotate import label_mask
-from densesirst_gen.probe import N_FOLDS, probe
-from densesirst_gen.scene import Scene
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare.probe import N_FOLDS, probe
 
 
 def dense_scenes(

@@ -11,14 +11,14 @@ import pytest
 from conftest import make_scene
 from PIL import Image
 
-from densesirst_gen.annotate import label_mask
-from densesirst_gen.fidelity import StatisticDistance
-from densesirst_gen.gallery import MAX_REGIONS, scene_view
-from densesirst_gen.scene import Scene
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare.fidelity import StatisticDistance
+from densesirst_gen.stats.report.gallery import MAX_REGIONS, scene_view
 
 pytest.importorskip("jinja2")
 
-from densesirst_gen.report import report_html
+from densesirst_gen.stats.report.page import report_html
 
 EVIL = """<img src=x onerror="pwned=1">'"&<script>pwned=1</script>{{ 7*7 }}"""
 VOID = {"meta", "input", "img", "br", "link"}

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from toy_detection import overfit, toy_batch, toy_metas
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.train.detectors import build_detector
-from densesirst_gen.train.detectors.base import ImageMeta, Targets
-from densesirst_gen.train.detectors.serankdet import (
+from densesirst_gen.detection.detectors import build_detector
+from densesirst_gen.detection.detectors.base import ImageMeta, Targets
+from densesirst_gen.detection.detectors.parts.losses import soft_iou_loss
+from densesirst_gen.detection.detectors.serankdet import (
     DifferenceConv2d,
     DilatedDifferenceBlock,
     PixelFusion,
@@ -27,14 +27,14 @@ from densesirst_gen.train.detectors.serankdet import (
     SeRankDet,
     SeRankDetConfig,
 )
-from densesirst_gen.train.detectors.serankdet_attention import (
+from densesirst_gen.detection.detectors.serankdet_attention import (
     SeRank,
     SparseAttention,
     mix_channels,
     n_ranks,
     position_embedding,
 )
-from densesirst_gen.train.losses import soft_iou_loss
+from densesirst_gen.settings import ConfigError
 
 BASELINE = {"ddc": False, "serank": False, "lsff": "off"}
 SAMPLE, BATCH = {"standardise": "sample"}, {"standardise": "batch"}

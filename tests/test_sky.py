@@ -17,18 +17,21 @@ from conftest import make_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densesirst_gen.build import build_dataset
-from densesirst_gen.codec import encode_png, png_text, read_image, read_mask, with_png_text
-from densesirst_gen.config import PasteConfig
-from densesirst_gen.demo import demo_dataset, demo_scene
-from densesirst_gen.donors import make_library
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.output import write_files
-from densesirst_gen.produce import Recipe, find_sky
-from densesirst_gen.replay import read_plans
-from densesirst_gen.scene import Scene
-from densesirst_gen.sky import (
-    DOUBTFUL,
+from densesirst_gen.build.dataset import build_dataset
+from densesirst_gen.build.donors import make_library
+from densesirst_gen.build.recipe import Recipe
+from densesirst_gen.build.replay import read_plans
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.demo import demo_dataset, demo_scene
+from densesirst_gen.files.atomic import write_files
+from densesirst_gen.files.codec import encode_png, png_text, read_image, read_mask, with_png_text
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.sky.folder import HAND, PREDICTED, hand_made, predict_folder, write_mask
+from densesirst_gen.sky.graph import GRID
+from densesirst_gen.sky.limits import DOUBTFUL
+from densesirst_gen.sky.network import Model, features, packed, unpacked
+from densesirst_gen.sky.predict import (
     SOFT,
     SkyPrediction,
     answer,
@@ -36,10 +39,8 @@ from densesirst_gen.sky import (
     expected_overlap,
     predict_sky,
     unit_gray,
+    usable_sky,
 )
-from densesirst_gen.skyfolder import HAND, PREDICTED, hand_made, predict_folder, write_mask
-from densesirst_gen.skygraph import GRID
-from densesirst_gen.skynet import Model, features, packed, unpacked
 
 SIZES = [(1, 1), (1, 200), (96, 135), (135, 96), (256, 320), (300, 1000)]
 
@@ -279,8 +280,7 @@ def test_a_sky_that_is_there_but_nowhere_sure_has_its_own_reason(tmp_path: Path)
 
 
 def test_no_sky_is_predicted_where_none_is_needed() -> None:
-    recipe = Recipe(PasteConfig(region="anywhere"))
-    scene, usable, record = find_sky(bare(demo_scene(0).image), recipe)
+    scene, usable, record = usable_sky(bare(demo_scene(0).image), region="anywhere")
     assert scene.sky is None
     assert usable is None
     assert record == {"sky": "none", "sky_confidence": None}
@@ -288,7 +288,7 @@ def test_no_sky_is_predicted_where_none_is_needed() -> None:
 
 def test_a_given_sky_is_used_as_it_is() -> None:
     scene = make_scene()
-    same, usable, record = find_sky(scene, Recipe(PasteConfig()))
+    same, usable, record = usable_sky(scene)
     assert same is scene
     assert usable is scene.sky
     assert record["sky"] == "given"

@@ -18,8 +18,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools.coco import COCO
 
-from densesirst_gen.formats import DatasetError
-from densesirst_gen.formats.sky_exchange import (
+from densesirst_gen.datasets import DatasetError
+from densesirst_gen.files.atomic import RefusedError
+from densesirst_gen.sky.tools import (
     SkyMask,
     read_sky_coco,
     read_sky_cvat,
@@ -28,8 +29,7 @@ from densesirst_gen.formats.sky_exchange import (
     write_sky_cvat,
     write_sky_labelme,
 )
-from densesirst_gen.formats.sky_exchange.masks import polygon_region
-from densesirst_gen.output import RefusedError
+from densesirst_gen.sky.tools.masks import polygon_region
 
 TOOLS = ("cvat", "labelme", "coco")
 READERS = {"cvat": read_sky_cvat, "labelme": read_sky_labelme, "coco": read_sky_coco}
@@ -122,7 +122,7 @@ def test_labelme_files_may_lie_beside_the_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_real_sky_round_trips(tmp_path: Path, tool: str, real_data: Path) -> None:
-    from densesirst_gen.codec import read_mask
+    from densesirst_gen.files.codec import read_mask
 
     paths = sorted((real_data / "densesirst/SkySeg/BinaryMask").glob("*.png"))[::60]
     skies = [read_mask(path, sparse=False).array for path in paths]

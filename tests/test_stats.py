@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densesirst_gen.fidelity import compare, score
-from densesirst_gen.formats import SceneFile, read_dataset
-from densesirst_gen.parallel import workers
-from densesirst_gen.scene import Scene
-from densesirst_gen.stats import (
+from densesirst_gen.datasets import SceneFile, read_dataset
+from densesirst_gen.files.workers import workers
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare.fidelity import compare, score
+from densesirst_gen.stats.tables import (
     REGION,
     SCENE,
     TARGET,

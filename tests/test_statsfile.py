@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from test_fidelity import random_scenes
 
-from densesirst_gen.fidelity import compare
-from densesirst_gen.readout import table_rows, table_text
-from densesirst_gen.rows import REGION, SCENE, TARGET
-from densesirst_gen.stats import DatasetStats, dataset_stats
-from densesirst_gen.statsfile import (
+from densesirst_gen.stats.compare.fidelity import compare
+from densesirst_gen.stats.report.text import table_rows, table_text
+from densesirst_gen.stats.rows import REGION, SCENE, TARGET
+from densesirst_gen.stats.saved import (
     SCHEMA,
     StatsFileError,
     csv_files,
@@ -19,6 +18,7 @@ from densesirst_gen.statsfile import (
     stats_from_tables,
     tables_document,
 )
+from densesirst_gen.stats.tables import DatasetStats, dataset_stats
 
 
 @pytest.fixture(scope="module")

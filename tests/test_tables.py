@@ -20,15 +20,15 @@ import reproduce_tables
 from reproduce_tables import Data, collect, run_name, settings_of, table_text, train_row
 from tables import TABLES, Row, Table
 
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.output import RefusedError
-from densesirst_gen.train import detectors
-from densesirst_gen.train.detectors import build_detector, detector_names
-from densesirst_gen.train.evaluate import Scoring
-from densesirst_gen.train.parts import held_out_part, train_part
-from densesirst_gen.train.published import PUBLISHED
-from densesirst_gen.train.run import Running
-from densesirst_gen.train.settings import settle
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.detection import detectors
+from densesirst_gen.detection.detectors import build_detector, detector_names
+from densesirst_gen.detection.evaluation.evaluate import Scoring
+from densesirst_gen.detection.training.parts import held_out_part, train_part
+from densesirst_gen.detection.training.published import PUBLISHED
+from densesirst_gen.detection.training.run import Running
+from densesirst_gen.detection.training.settings import settle
+from densesirst_gen.files.atomic import RefusedError
 
 ALL_ROWS = [(table, row) for table in TABLES.values() for row in table.rows]
 

@@ -14,12 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.config import ConfigError
-from densesirst_gen.formats import SceneFile
-from densesirst_gen.library import TargetLibrary
-from densesirst_gen.scene import Scene
-from densesirst_gen.train.data import (
+from densesirst_gen.datasets import SceneFile
+from densesirst_gen.detection.detectors import detector_class, detector_names
+from densesirst_gen.detection.detectors.base import Preprocess, to_native_boxes
+from densesirst_gen.detection.training.data import (
     PASTES,
     Collate,
     EvalScenes,
@@ -32,9 +30,11 @@ from densesirst_gen.train.data import (
     gray,
     to_sample,
 )
-from densesirst_gen.train.detectors import detector_class, detector_names
-from densesirst_gen.train.detectors.base import Preprocess, to_native_boxes
-from densesirst_gen.train.settings import RECIPES, TrainConfig, parse_options, settle
+from densesirst_gen.detection.training.settings import RECIPES, TrainConfig, parse_options, settle
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.settings import ConfigError
 
 NATIVE = TrainConfig(size=0, flip=0.0)
 

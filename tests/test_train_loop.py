@@ -18,20 +18,25 @@ from safetensors.torch import load_file
 from torch import nn
 from toy_training import TINY, task, toy_registered, write_dataset
 
-from densesirst_gen.config import ConfigError
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.formats.paths import DatasetError
-from densesirst_gen.output import RefusedError
-from densesirst_gen.train import checkpoint as checkpoint_module
-from densesirst_gen.train.checkpoint import CheckpointError, load_checkpoint
-from densesirst_gen.train.evaluate import evaluate
-from densesirst_gen.train.loop import TrainingError
-from densesirst_gen.train.metrics import FoundBoxes
-from densesirst_gen.train.optimise import lr_share, make_optimiser, update_average
-from densesirst_gen.train.parts import held_out_part, train_part, whole
-from densesirst_gen.train.predict import found_in, predict_dataset, predict_scenes, reading_of
-from densesirst_gen.train.run import Running, run_training
-from densesirst_gen.train.settings import TrainConfig
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.detection.evaluation.evaluate import evaluate
+from densesirst_gen.detection.metrics import FoundBoxes
+from densesirst_gen.detection.training import checkpoint as checkpoint_module
+from densesirst_gen.detection.training.checkpoint import CheckpointError, load_checkpoint
+from densesirst_gen.detection.training.loop import TrainingError
+from densesirst_gen.detection.training.optimise import lr_share, make_optimiser, update_average
+from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
+from densesirst_gen.detection.training.predict import (
+    found_in,
+    predict_dataset,
+    predict_scenes,
+    reading_of,
+)
+from densesirst_gen.detection.training.run import Running, run_training
+from densesirst_gen.detection.training.settings import TrainConfig
+from densesirst_gen.files.atomic import RefusedError
+from densesirst_gen.settings import ConfigError
 
 __all__ = ["toy_registered"]
 pytestmark = pytest.mark.usefixtures("toy_registered")

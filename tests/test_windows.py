@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from densesirst_gen.annotate import annotate, label_mask
-from densesirst_gen.windows import Pixels, box_pixels, ring_pixels, target_pixels
+from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.scene.windows import Pixels, box_pixels, ring_pixels, target_pixels
 
 PLANE = np.random.default_rng(0).integers(0, 100, (20, 30)).astype(np.float64)
 BOXES = np.array([[0, 0, 3, 2], [28, 18, 30, 20], [5, 6, 6, 7], [4, 3, 12, 19]], np.int32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from densesirst_gen.train.detectors.base import Detector, ImageMeta, Targets
-from densesirst_gen.train.metrics import FoundBoxes, VocAP
+from densesirst_gen.detection.detectors.base import Detector, ImageMeta, Targets
+from densesirst_gen.detection.metrics import FoundBoxes, VocAP
 
 
 def toy_batch(

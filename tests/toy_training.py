@@ -16,21 +16,16 @@ import torch
 from conftest import make_scene
 from torch import nn
 
-from densesirst_gen.annotate import annotate
-from densesirst_gen.formats import read_dataset
-from densesirst_gen.formats.devkit import devkit_files
-from densesirst_gen.output import write_files
-from densesirst_gen.train import detectors
-from densesirst_gen.train.detectors.base import (
-    Detector,
-    DetectorConfig,
-    Preprocess,
-    mask_predictions,
-    option,
-)
-from densesirst_gen.train.losses import bce_loss, soft_iou_loss
-from densesirst_gen.train.parts import held_out_part, train_part
-from densesirst_gen.train.run import Running, Task, run_training
+from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.detection import detectors
+from densesirst_gen.detection.detectors.base import Detector, Preprocess, mask_predictions
+from densesirst_gen.detection.detectors.parts.losses import bce_loss, soft_iou_loss
+from densesirst_gen.detection.training.parts import held_out_part, train_part
+from densesirst_gen.detection.training.run import Running, Task, run_training
+from densesirst_gen.files.atomic import write_files
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.settings import DetectorConfig, option
 
 SPLITS = {"train_v2": range(5), "val_v2": range(5, 7), "test_v2": range(7, 9)}
 TINY = {"epochs": 3, "batch": 2, "size": 64, "lr": 1e-3, "warmup": 0}

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.arrays import Pasted, paste_image, paste_mask, pasted, to_scene
-from densesirst_gen.augment import BagCopyPaste as Core
-from densesirst_gen.config import PasteConfig
-from densesirst_gen.library import TargetLibrary
-from densesirst_gen.plan import PastePlan
-from densesirst_gen.stream import process_key
+from densesirst_gen.augment.arrays import Pasted, paste_image, paste_mask, pasted, to_scene
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
+from densesirst_gen.augment.calls import process_key
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.plan import PastePlan
 
 try:
     import albumentations as A
@@ -56,7 +56,7 @@ class BagCopyPaste(A.DualTransform):
     label : number or str, or dict
         What new rows have in the label fields of boxes and keypoints, or for each field its own.
     mask_value, span, **settings
-        See `densesirst_gen.augment.BagCopyPaste`.
+        See `densesirst_gen.BagCopyPaste`.
     p : float
         Probability to be applied.
     """

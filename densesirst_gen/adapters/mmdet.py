@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.arrays import Pasted, pasted, target_masks
-from densesirst_gen.augment import BagCopyPaste as Core
-from densesirst_gen.config import PasteConfig
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.augment.arrays import Pasted, pasted, target_masks
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.library import TargetLibrary
 
 try:
     from mmcv.transforms import BaseTransform
@@ -57,7 +57,7 @@ class BagCopyPaste(BaseTransform):
         depends on (seed, epoch, index) only, and `set_epoch` must be called for each epoch, or all
         epochs will be alike. Default: a new draw with every call.
     **settings
-        See `densesirst_gen.augment.BagCopyPaste`: p, seed, sky, label, span, and fields of
+        See `densesirst_gen.BagCopyPaste`: p, seed, sky, label, span, and fields of
         `PasteConfig`.
     """
 
@@ -74,7 +74,7 @@ class BagCopyPaste(BaseTransform):
         self.sky_ids, self.index_key = tuple(sky_ids), index_key
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch begins; see `densesirst_gen.augment.BagCopyPaste.set_epoch`."""
+        """Say which epoch begins; see `densesirst_gen.BagCopyPaste.set_epoch`."""
         self.core.set_epoch(epoch)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

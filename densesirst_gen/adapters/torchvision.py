@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
-from densesirst_gen.arrays import Pasted, pasted, target_masks
-from densesirst_gen.augment import BagCopyPaste as Core
-from densesirst_gen.config import PasteConfig
-from densesirst_gen.library import TargetLibrary
+from densesirst_gen.augment.arrays import Pasted, pasted, target_masks
+from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
+from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.library import TargetLibrary
 
 try:
     from torchvision import tv_tensors
@@ -45,9 +45,9 @@ class BagCopyPaste(v2.Transform):
     """Paste clusters of targets into the sky.
 
     A sample has one `Image` (C, H, W) of 1 or 3 channels, and as far as there are: a sky mask; one
-    `Mask` of targets, (H, W) as in `densesirst_gen.arrays`, or (N, H, W) with one mask of 0 and 1
-    for each target; upright `BoundingBoxes`; `KeyPoints` (N, 2). New targets come last everywhere.
-    Chance comes from ``torch.manual_seed``, as for all transforms of torchvision.
+    `Mask` of targets, (H, W) as in `densesirst_gen.augment.arrays`, or (N, H, W) with one mask of
+    0 and 1 for each target; upright `BoundingBoxes`; `KeyPoints` (N, 2). New targets come last
+    everywhere. Chance comes from ``torch.manual_seed``, as for all transforms of torchvision.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class BagCopyPaste(v2.Transform):
     sky_key : str
         Key of the sky mask in the sample.
     **settings
-        See `densesirst_gen.augment.BagCopyPaste`: p, sky, label, mask_value, span, and fields of
+        See `densesirst_gen.BagCopyPaste`: p, sky, label, mask_value, span, and fields of
         `PasteConfig`.
     """
 
@@ -134,7 +134,7 @@ class BagCopyPaste(v2.Transform):
 
 
 def _array(name: str, value: torch.Tensor) -> np.ndarray:
-    """A leaf as `densesirst_gen.arrays` wants it."""
+    """A leaf as `densesirst_gen.augment.arrays` wants it."""
     if name == "image":
         if value.ndim != 3:
             raise ValueError(f"image must be (C, H, W), got {tuple(value.shape)}")

@@ -60,7 +60,7 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def _report(error: Exception) -> NoReturn:
-    from densesirst_gen.output import RefusedError
+    from densesirst_gen.files.atomic import RefusedError
 
     expected = (ValueError, RuntimeError, OSError)
     if os.environ.get("DENSESIRST_DEBUG") or not isinstance(error, expected):

@@ -28,17 +28,13 @@ from densesirst_gen.cli.options import (
     sky_store,
     span_option,
 )
-from densesirst_gen.config import (
-    PROFILES,
-    SKY_CONFIDENCE,
-    SKY_MARGIN,
-    ConfigError,
-    PasteConfig,
-)
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.settings import ConfigError
+from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
 if TYPE_CHECKING:
-    from densesirst_gen.library import TargetLibrary
-    from densesirst_gen.summary import Summary
+    from densesirst_gen.build.summary import Summary
+    from densesirst_gen.paste.library import TargetLibrary
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -173,13 +169,13 @@ def build(
     """
     chosen = _resolve(profile, config, settings)
     if print_config:
-        from densesirst_gen.card import toml_text
+        from densesirst_gen.paste.config import toml_text
 
         click.echo(toml_text(chosen))
         return
-    from densesirst_gen.build import build_dataset
-    from densesirst_gen.produce import Recipe
-    from densesirst_gen.skyfolder import mask_note
+    from densesirst_gen.build.dataset import build_dataset
+    from densesirst_gen.build.recipe import Recipe
+    from densesirst_gen.sky.folder import mask_note
 
     dataset = open_dataset(backgrounds, layout, sky, span=span)
     for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
@@ -232,7 +228,7 @@ def _check_apart(out: Path, backgrounds: Path) -> None:
 def _load_library(path: Path | None) -> TargetLibrary | None:
     if path is None:
         return None
-    from densesirst_gen.library import TargetLibrary
+    from densesirst_gen.paste.library import TargetLibrary
 
     return TargetLibrary.load(path)
 

@@ -24,9 +24,9 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.formats import SceneFile
-    from densesirst_gen.train.evaluate import Evaluation
-    from densesirst_gen.train.predictions import Predictions
+    from densesirst_gen.datasets import SceneFile
+    from densesirst_gen.detection.evaluation.evaluate import Evaluation
+    from densesirst_gen.detection.evaluation.predictions import Predictions
 
 STDOUT = "-"
 MATCHINGS = ("hungarian", "first", "dnanet_legacy")
@@ -123,9 +123,9 @@ def evaluate(
     if plots and find_spec("matplotlib") is None:
         hint = "pip install 'densesirst_gen[plot]'"
         raise click.ClickException(f"matplotlib is not installed: {hint}")
-    from densesirst_gen.train.evaluate import Scoring
-    from densesirst_gen.train.evaluate import evaluate as scored
-    from densesirst_gen.train.predictions import read_predictions
+    from densesirst_gen.detection.evaluation.evaluate import Scoring
+    from densesirst_gen.detection.evaluation.evaluate import evaluate as scored
+    from densesirst_gen.detection.evaluation.predictions import read_predictions
 
     opened = open_dataset(dataset, layout, hint="--dataset", span=span)
     chosen = set(select(opened, names, limit))
@@ -156,9 +156,9 @@ def _detected(
     jobs: int,
 ) -> tuple[Sequence[SceneFile], Predictions]:
     """The scenes as they are scored, and what a trained detector finds in them."""
-    from densesirst_gen.train.checkpoint import load_checkpoint
-    from densesirst_gen.train.data import changed
-    from densesirst_gen.train.predict import predict_dataset
+    from densesirst_gen.detection.training.checkpoint import load_checkpoint
+    from densesirst_gen.detection.training.data import changed
+    from densesirst_gen.detection.training.predict import predict_dataset
 
     files = changed(files, side=side, noise=noise)
     return files, predict_dataset(load_checkpoint(checkpoint), files, folder, workers=jobs - 1)
@@ -168,10 +168,10 @@ def _write_plots(
     folder: Path, evaluation: Evaluation, files: Sequence[SceneFile], predictions: Predictions
 ) -> None:
     """Figures as PNG and SVG, and ``worst.png``; files of the same name are replaced."""
-    from densesirst_gen.output import write_atomically
-    from densesirst_gen.preview import png
-    from densesirst_gen.train.evaluate_plots import draw_evaluation
-    from densesirst_gen.train.evaluate_sheet import worst_sheet
+    from densesirst_gen.detection.evaluation.plots import draw_evaluation
+    from densesirst_gen.detection.evaluation.sheet import worst_sheet
+    from densesirst_gen.files.atomic import write_atomically
+    from densesirst_gen.scene.picture import png
 
     for figure in draw_evaluation(evaluation):
         write_atomically(folder / f"{figure.name}.png", figure.png)
@@ -187,8 +187,8 @@ def _tell(
     *,
     quiet: bool,
 ) -> None:
-    from densesirst_gen.output import write_atomically
-    from densesirst_gen.train.evaluate_text import evaluation_text
+    from densesirst_gen.detection.evaluation.text import evaluation_text
+    from densesirst_gen.files.atomic import write_atomically
 
     if json_out:
         text = json.dumps(_document(evaluation, predictions, dataset), allow_nan=False)
@@ -201,7 +201,7 @@ def _tell(
 
 
 def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) -> dict[str, Any]:
-    from densesirst_gen.train.evaluate import SCHEMA
+    from densesirst_gen.detection.evaluation.evaluate import SCHEMA
     from densesirst_gen.version import __version__
 
     return {

@@ -19,7 +19,7 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.library import TargetLibrary
+    from densesirst_gen.paste.library import TargetLibrary
 
 
 @click.group()
@@ -56,10 +56,10 @@ def library_extract(
     **limits: Any,
 ) -> None:
     """Cut the targets out of a dataset, their local background removed."""
-    from densesirst_gen.donors import make_library
-    from densesirst_gen.library import DEFAULT_FILTER
-    from densesirst_gen.output import RefusedError, atomic_file
-    from densesirst_gen.parallel import workers
+    from densesirst_gen.build.donors import make_library
+    from densesirst_gen.files.atomic import RefusedError, atomic_file
+    from densesirst_gen.files.workers import workers
+    from densesirst_gen.paste.extract import DEFAULT_FILTER
 
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
@@ -79,9 +79,10 @@ def library_extract(
 @common
 def library_show(file: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
     """Say what is in a library, and draw its contact sheet."""
-    from densesirst_gen.library import TargetLibrary
-    from densesirst_gen.output import write_atomically
-    from densesirst_gen.preview import contact_sheet, png
+    from densesirst_gen.files.atomic import write_atomically
+    from densesirst_gen.paste.library import TargetLibrary
+    from densesirst_gen.paste.sheet import contact_sheet
+    from densesirst_gen.scene.picture import png
 
     shown = TargetLibrary.load(file)
     sheet = out or file.with_suffix(".png")

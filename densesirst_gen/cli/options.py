@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from densesirst_gen.formats import Dataset
+    from densesirst_gen.datasets import Dataset
 
 LAYOUTS = ("sirst", "devkit", "folders", "plain", "coco")
 DIALECTS = ("sirst", "densesirst", "devkit")
@@ -41,12 +41,12 @@ def open_dataset(
 ) -> Dataset:
     name, _, seed = backgrounds.partition(":")
     if name == "demo" and not Path(backgrounds).exists():
-        from densesirst_gen.demo import demo_dataset
+        from densesirst_gen.datasets.demo import demo_dataset
 
         if seed and not seed.isdecimal():
             raise click.BadParameter(f"demo:SEED needs a whole number, got {seed!r}")
         return demo_dataset(int(seed or 0))
-    from densesirst_gen.formats import read_dataset
+    from densesirst_gen.datasets import read_dataset
 
     root = Path(backgrounds).expanduser()
     if not root.is_dir() and root.suffix != ".json":
@@ -55,7 +55,7 @@ def open_dataset(
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
-    from densesirst_gen.formats import read_split
+    from densesirst_gen.datasets import read_split
 
     names = [scene.name for scene in dataset.scenes]
     if split:
@@ -106,7 +106,7 @@ sky_cache_option = click.option(
 
 def sky_store(cache: str | None) -> Path | None:
     """The folder that ``--sky-cache`` names."""
-    from densesirst_gen.sky import default_store
+    from densesirst_gen.sky.predict import default_store
 
     if cache == "none":
         return None

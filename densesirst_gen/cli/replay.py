@@ -29,7 +29,7 @@ def replay(out: Path, images: tuple[str, ...], quiet: bool, as_json: bool) -> No
 
     Exit code 4 if a scene comes out differently.
     """
-    from densesirst_gen.replay import replay as replayed
+    from densesirst_gen.build.replay import replay as replayed
 
     with progress_bar(quiet) as progress:
         results = list(progress(replayed(out, images or None), len(images)))

@@ -27,7 +27,7 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.skyfolder import SkyRow
+    from densesirst_gen.sky.folder import SkyRow
 
 WORTH_A_LOOK = 0.9
 SHOWN = 10
@@ -81,7 +81,7 @@ def sky_predict(
 
     Lists the images that are worth a person's look, least sure first.
     """
-    from densesirst_gen.skyfolder import predict_folder
+    from densesirst_gen.sky.folder import predict_folder
 
     dataset = open_dataset(images, layout, hint="DIR", span=span)
     names = set(select(dataset, split, limit))
@@ -111,7 +111,7 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
         return
     if quiet:
         return
-    from densesirst_gen.skyfolder import INDEX
+    from densesirst_gen.sky.folder import INDEX
 
     made = [row for row in rows if not row.error]
     guessed = [row for row in made if row.confidence is not None]
@@ -140,7 +140,7 @@ def sky_check(
     Exit code 4 if there are any. Flips and shifts are judged by the edges of the image: now and
     then a good mask is named, and a shift along a straight horizon is not seen.
     """
-    from densesirst_gen.skyfolder import check_masks
+    from densesirst_gen.sky.folder import check_masks
 
     dataset = open_dataset(images, layout, masks, hint="DIR")
     with progress_bar(quiet) as progress:
@@ -179,7 +179,7 @@ def sky_export(
 
     In CVAT the task needs the labels sky and not-sky; upload the file as "CVAT for images 1.1".
     """
-    from densesirst_gen.skyexchange import export_sky
+    from densesirst_gen.sky.exchange import export_sky
 
     dataset = open_dataset(images, layout, masks, hint="DIR")
     n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
@@ -208,7 +208,7 @@ def sky_import(
 
     They count as made by hand: no prediction overwrites them. Shapes labelled not-sky are cut out.
     """
-    from densesirst_gen.skyexchange import import_sky
+    from densesirst_gen.sky.exchange import import_sky
 
     dataset = open_dataset(images, layout, hint="DIR")
     n = import_sky(file, dataset.scenes, source, out, overwrite=overwrite)

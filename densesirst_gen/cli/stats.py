@@ -25,11 +25,17 @@ from densesirst_gen.cli.options import (
     select,
     span_option,
 )
-from densesirst_gen.cli.stats_output import Comparison, Side, document_of, text_of, write_outputs
+from densesirst_gen.stats.report.outputs import (
+    Comparison,
+    Side,
+    document_of,
+    text_of,
+    write_outputs,
+)
 
 if TYPE_CHECKING:
-    from densesirst_gen.formats import SceneFile
-    from densesirst_gen.probe import ProbeResult
+    from densesirst_gen.datasets import SceneFile
+    from densesirst_gen.stats.compare.probe import ProbeResult
 
 EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
@@ -143,7 +149,7 @@ def _opened(
 
 
 def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) -> Side:
-    from densesirst_gen.measure import measure
+    from densesirst_gen.stats.measure import measure
 
     with progress_bar(quiet) as progress:
         measured = measure(files, jobs=jobs, progress=progress)
@@ -155,7 +161,7 @@ def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) ->
 
 def _saved(against: str, probe: bool) -> Side | None:
     """What --save wrote, or None for a dataset."""
-    from densesirst_gen.statsfile import read_saved
+    from densesirst_gen.stats.saved import read_saved
 
     saved = read_saved(Path(against)) if Path(against).is_file() else None
     if saved and probe:
@@ -164,8 +170,8 @@ def _saved(against: str, probe: bool) -> Side | None:
 
 
 def _compared(mine: Side, other: Side, seed: int, probe: bool) -> Comparison:
-    from densesirst_gen.comparison import sentence
-    from densesirst_gen.fidelity import compare
+    from densesirst_gen.stats.compare.fidelity import compare
+    from densesirst_gen.stats.compare.verdict import sentence
 
     distances = compare(mine.stats, other.stats, seed=seed)
     n_images = min(len(mine.stats.scenes), len(other.stats.scenes))
@@ -174,13 +180,13 @@ def _compared(mine: Side, other: Side, seed: int, probe: bool) -> Comparison:
 
 
 def _probed(mine: Side, other: Side, seed: int) -> ProbeResult:
-    from densesirst_gen.probe import probe
+    from densesirst_gen.stats.compare.probe import probe
 
     return probe(*((file.load() for file in side.files or ()) for side in (mine, other)), seed=seed)
 
 
 def _exit(mine: Side, comparison: Comparison | None, over: float | None, *, strict: bool) -> None:
-    from densesirst_gen.fidelity import score
+    from densesirst_gen.stats.compare.fidelity import score
 
     if comparison and over is not None:
         total = score(comparison.distances)

@@ -24,7 +24,7 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.train.run import Running
+    from densesirst_gen.detection.training.run import Running
 
 AUGMENTS = ("none", "bag-cp", "copy-paste")
 PRESETS = ("paper", "official")
@@ -112,8 +112,8 @@ def train(
         click.echo(_all_options(detector, preset, options))
         return
     _check_installed("lightning_fabric", "safetensors", *["tensorboard"] * tensorboard)
-    from densesirst_gen.train.parts import held_out_part, train_part, whole
-    from densesirst_gen.train.run import Task, run_training
+    from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
+    from densesirst_gen.detection.training.run import Task, run_training
 
     dataset = open_dataset(data, layout, hint="--data", span=span)
     held_back = open_dataset(val, None, hint="--val", span=span) if val else dataset
@@ -171,9 +171,9 @@ def detect(
     maps/ (probabilities, 16 bits) and masks/.
     """
     _check_installed("lightning_fabric", "safetensors")
-    from densesirst_gen.train.checkpoint import load_checkpoint
-    from densesirst_gen.train.detect import detect_into
-    from densesirst_gen.train.loop import make_fabric
+    from densesirst_gen.detection.training.checkpoint import load_checkpoint
+    from densesirst_gen.detection.training.detect import detect_into
+    from densesirst_gen.detection.training.loop import make_fabric
 
     dataset = open_dataset(images, layout, hint="--images", span=span)
     loaded = load_checkpoint(checkpoint)
@@ -248,8 +248,13 @@ def worth(
     the last epoch, and scores them on the held-out scenes. Published rows stand below.
     """
     _check_installed("lightning_fabric", "safetensors")
-    from densesirst_gen.train.parts import held_out_part, train_part, whole
-    from densesirst_gen.train.worth import Plan, measure_worth, worth_document, worth_text
+    from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
+    from densesirst_gen.detection.training.worth import (
+        Plan,
+        measure_worth,
+        worth_document,
+        worth_text,
+    )
 
     held_out = open_dataset(real or against or folder, None, hint="--real")
     scored_on = held_out_part(held_out, "test", real_split)
@@ -280,14 +285,14 @@ def worth(
 
 def _options(pairs: tuple[str, ...], **flags: Any) -> dict[str, Any]:
     """-O options; a flag of its own goes before them."""
-    from densesirst_gen.train.settings import parse_options
+    from densesirst_gen.detection.training.settings import parse_options
 
     return parse_options(pairs) | {k: v for k, v in flags.items() if v is not None}
 
 
 def _all_options(detector: str, preset: str, options: dict[str, Any]) -> str:
-    from densesirst_gen.train.detectors import build_detector
-    from densesirst_gen.train.settings import described, settle
+    from densesirst_gen.detection.detectors import build_detector
+    from densesirst_gen.detection.training.settings import described, settle
 
     of_detector, config = settle(detector, options)
     return "\n".join(described(build_detector(detector, preset, **of_detector), config))
@@ -305,7 +310,7 @@ def _check_installed(*modules: str) -> None:
 def _running(
     device: str, devices: int, workers: int, tensorboard: bool, quiet: bool
 ) -> Iterator[Running]:
-    from densesirst_gen.train.run import Running
+    from densesirst_gen.detection.training.run import Running
 
     def report(row: dict[str, Any]) -> None:
         if not quiet:

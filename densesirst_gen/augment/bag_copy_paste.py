@@ -1,0 +1,313 @@
+"""`BagCopyPaste`: the method as one line in a training pipeline, on numpy arrays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.augment.arrays import paste, to_scene
+from densesirst_gen.augment.calls import CallStream, Index, whole
+from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.library import TargetLibrary, load_library
+from densesirst_gen.paste.placement import free_positions
+from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.paste.planner import allowed, check_library, make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.scene.scene import Scene
+from densesirst_gen.sky.predict import usable_sky
+
+SKY = ("required", "predict")
+NOT_DRAWN = "not_drawn"
+REASONS = {
+    "no_sky": "no pixel is surely sky and free of targets",
+    "no_window": "no region fits into what is free",
+    "nothing_visible": "no target would fit or be seen",
+}
+_warned: set[str] = set()
+_warning = Lock()
+
+
+class BagCopyPaste:
+    """Paste clusters of targets into the skies of images, while training.
+
+    Parameters
+    ----------
+    library : TargetLibrary, str or Path
+        What to paste. A file is read once in each process, and copies for workers stay small.
+    config : PasteConfig, str or mapping, optional
+        The settings: themselves, the name of a profile, or plain values (see
+        `PasteConfig.from_dict`). Default: the profile ``bag-cp``.
+    p : float
+        Probability that a call pastes at all.
+    seed : int
+        At least 0.
+    sky : str
+        Where no sky mask is given: ``required`` raises, ``predict`` has it predicted with each
+        call (costly: better predict once and give the mask, or say `sky_store`). Not looked at
+        with ``region="anywhere"``.
+    sky_store : Path, optional
+        Folder in which predictions are kept by the content of the image, so that an image is
+        predicted once; see `densesirst_gen.predict_sky`.
+    label : number
+        Class of new targets, for the key ``labels``.
+    mask_value : int, optional
+        Value of target pixels in integer masks, see `densesirst_gen.augment.arrays`.
+    span : tuple of float, optional
+        (black, white) of images given as arrays, see `Scene`; (0, 1) for float images so scaled.
+    **settings
+        Fields of `PasteConfig`, instead of those of `config`.
+
+    Raises
+    ------
+    ValueError
+        If a value breaks its rule, or the library is empty or not of the kind that is needed.
+
+    Notes
+    -----
+    A call with an ``index`` depends on (seed, epoch, index) only, whatever the number and kind of
+    workers; say the epoch by `set_epoch`. A call without one takes the next numbers of its process:
+    they differ from call to call, from worker to worker and from epoch to epoch. Processes that
+    PyTorch's DataLoader did not start are told apart by their names, so give the ranks of a
+    distributed run different seeds or different indices.
+
+    One object may be called from many threads. The first time that nothing could be pasted for a
+    reason, a process warns; every result says how many targets were pasted, and why none.
+    """
+
+    def __init__(
+        self,
+        library: TargetLibrary | str | Path,
+        config: PasteConfig | str | Mapping[str, Any] | None = None,
+        *,
+        p: float = 1.0,
+        seed: int = 0,
+        sky: str = "required",
+        sky_store: Path | None = None,
+        label: float = 0,
+        mask_value: int | None = None,
+        span: tuple[float, float] | None = None,
+        **settings: Any,
+    ) -> None:
+        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+            raise ValueError(f"p must be a number in [0, 1], got {p!r}")
+        if sky not in SKY:
+            raise ValueError(f"sky must be one of {', '.join(SKY)}, got {sky!r}")
+        if mask_value is not None and whole("mask_value", mask_value) == 0:
+            raise ValueError("mask_value must be at least 1, got 0")
+        self.config = replace(settings_of(config), **settings)
+        self.p, self.sky, self.sky_store, self.label = p, sky, sky_store, label
+        self.mask_value, self.span = mask_value, _checked_span(span)
+        self._library = _Source(library)
+        self._calls = CallStream(seed)
+        check_library(self.library, self.config)
+
+    @property
+    def library(self) -> TargetLibrary:
+        """What is pasted."""
+        return self._library.library
+
+    @property
+    def seed(self) -> int:
+        """The seed of all calls."""
+        return self._calls.seed
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that calls are made in."""
+        return self._calls.epoch.value
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch begins; worker processes see it too, also persistent ones.
+
+        Parameters
+        ----------
+        epoch : int
+            At least 0. Set it before the DataLoader's iterator is made, as workers read ahead.
+        """
+        self._calls.epoch.value = whole("epoch", epoch)
+
+    def plan(
+        self,
+        scene: Scene,
+        *,
+        index: Index | None = None,
+        rng: np.random.Generator | None = None,
+        free: np.ndarray | None = None,
+    ) -> PastePlan:
+        """Decide what to paste into a scene.
+
+        Parameters
+        ----------
+        scene : Scene
+        index : int or str, optional
+            Of the sample, for reproducible calls; a name such as ``scene.name`` will do.
+        rng : numpy.random.Generator, optional
+            Draw from this one instead.
+        free : ndarray, bool, optional
+            `placement_map` of the scene, if known already. It must be the scene's own: flipped or
+            cropped scenes have another one.
+
+        Returns
+        -------
+        PastePlan
+            Empty, with a `skip_reason`, where nothing is to be pasted; ``not_drawn`` by chance.
+
+        Raises
+        ------
+        ValueError
+            If a sky mask is required and missing.
+        """
+        rng = self._calls.rng(index) if rng is None else rng
+        if rng.random() >= self.p:
+            return PastePlan.empty(scene.name, self.config, 0, NOT_DRAWN)
+        if free is None:
+            free = self.placement_map(scene)
+        elif free.dtype != np.bool_ or free.shape != self._map_shape(scene):
+            raise ValueError(
+                f"free must be bool of shape {self._map_shape(scene)}, as placement_map gives it, "
+                f"got {free.dtype} of shape {free.shape}"
+            )
+        plan = make_plan(scene, self.library, self.config, rng, free=free)
+        if plan.skip_reason:
+            _warn_once(plan)
+        return plan
+
+    def placement_map(self, scene: Scene) -> np.ndarray:
+        """Where regions may lie in a scene: the costly part of a plan that no chance enters.
+
+        Returns
+        -------
+        ndarray, (H - window_px + 1, W - window_px + 1), bool
+            Top-left corners of the regions.
+        """
+        side = self.config.window_px
+        return free_positions(~allowed(self._with_sky(scene), self.config), side, side)
+
+    def _map_shape(self, scene: Scene) -> tuple[int, ...]:
+        return tuple(max(n - self.config.window_px + 1, 0) for n in scene.shape)
+
+    def _with_sky(self, scene: Scene) -> Scene:
+        region = self.config.region
+        if scene.sky is None and region != "anywhere" and self.sky == "required":
+            raise ValueError(
+                f"{scene.name}: sky is missing; give a sky mask, or say sky='predict' or "
+                "region='anywhere'"
+            )
+        return replace(scene, sky=usable_sky(scene, region=region, store=self.sky_store)[1])
+
+    def render(self, scene: Scene, plan: PastePlan) -> Scene:
+        """Paste a plan into a scene: `densesirst_gen.render` with this library."""
+        return render(scene, self.library, plan)
+
+    def __call__(
+        self,
+        scene: Scene | None = None,
+        *,
+        index: Index | None = None,
+        rng: np.random.Generator | None = None,
+        plan: PastePlan | None = None,
+        free: np.ndarray | None = None,
+        return_plan: bool = False,
+        **arrays: Any,
+    ) -> Any:
+        """Paste into a scene, or into the arrays of a sample.
+
+        Parameters
+        ----------
+        scene : Scene, optional
+            Instead of arrays.
+        index, rng, free
+            See `plan`.
+        plan : PastePlan, optional
+            Replay this one; nothing is drawn.
+        return_plan : bool
+            Give the plan too.
+        **arrays
+            ``image``, and ``sky``, ``mask``, ``bboxes``, ``points``, ``labels`` as far as there
+            are; see `densesirst_gen.augment.arrays`.
+
+        Returns
+        -------
+        Scene, or (Scene, PastePlan)
+            If a scene was given. The arrays are new.
+        dict
+            If arrays were given: the same names, with ``n_pasted``, ``skip_reason`` (empty if
+            anything was pasted) and, if asked for, ``plan``.
+
+        Raises
+        ------
+        ValueError
+            If an argument breaks its rule; the message names it.
+        """
+        given = self._scene(scene, arrays, index)
+        if plan is None:
+            plan = self.plan(given, index=index, rng=rng, free=free)
+        if scene is not None:
+            made = self.render(scene, plan)
+            return (made, plan) if return_plan else made
+        out = paste(arrays, given, self.library, plan, self.label, self.mask_value)
+        out |= {"n_pasted": len(plan), "skip_reason": plan.skip_reason}
+        return out | {"plan": plan} if return_plan else out
+
+    def _scene(self, scene: Any, arrays: dict[str, Any], index: Index | None) -> Scene:
+        if scene is None:
+            name = "sample" if index is None else f"sample {index}"
+            return to_scene(arrays, name, self.config.patch_px, self.span, self.mask_value)
+        if not isinstance(scene, Scene) or arrays:
+            raise ValueError(
+                f"give a Scene, or arrays by name; got {type(scene).__name__} and "
+                f"{', '.join(arrays) or 'no arrays'}"
+            )
+        return scene
+
+
+def settings_of(config: PasteConfig | str | Mapping[str, Any] | None) -> PasteConfig:
+    """Settings from themselves, a profile's name, or plain values; None: the default."""
+    if config is None or isinstance(config, PasteConfig):
+        return config or PasteConfig()
+    if isinstance(config, Mapping):
+        return PasteConfig.from_dict(config)
+    if config not in PROFILES:
+        raise ValueError(f"config must be one of {', '.join(PROFILES)}, got {config!r}")
+    return PROFILES[config]
+
+
+def _checked_span(span: Any) -> tuple[float, float] | None:
+    if span is None:
+        return None
+    pair = tuple(float(v) for v in span)
+    if len(pair) != 2 or not pair[0] < pair[1]:
+        raise ValueError(f"span must be (black, white) with black < white, got {span!r}")
+    return pair[0], pair[1]
+
+
+class _Source:
+    """A library, or the file that it comes from. Copies share the library."""
+
+    def __init__(self, source: TargetLibrary | str | Path) -> None:
+        self.path = None if isinstance(source, TargetLibrary) else Path(source).resolve()
+        self.library = source if isinstance(source, TargetLibrary) else load_library(source)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Source:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Source, (self.path or self.library,)
+
+
+def _warn_once(plan: PastePlan) -> None:
+    with _warning:
+        is_new = plan.skip_reason not in _warned
+        _warned.add(plan.skip_reason)
+    if is_new:
+        warnings.warn(
+            f"{plan.scene}: BagCopyPaste pasted nothing ({plan.skip_reason}: "
+            f"{REASONS[plan.skip_reason]}); said once, later ones only in the results",
+            stacklevel=4,
+        )

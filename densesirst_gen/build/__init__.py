@@ -1,0 +1,1 @@
+"""The method into a dataset on disk, and back."""

@@ -1,0 +1,58 @@
+"""The dataset's own README: what it is, how it was made, how to check it, what it is not."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from densesirst_gen.build.recipe import Recipe
+from densesirst_gen.build.summary import Summary
+from densesirst_gen.datasets import Dataset
+from densesirst_gen.paste.config import PasteConfig, toml_text
+from densesirst_gen.version import __version__
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def dataset_card(dataset: Dataset, recipe: Recipe, summary: Summary, *, picture: bool) -> str:
+    """The text of the card.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The backgrounds.
+    recipe : Recipe
+    summary : Summary
+    picture : bool
+        Whether ``preview.png`` lies beside it.
+    """
+    source = dataset.root.name or str(dataset.root)
+    template = files("densesirst_gen.build") / "card.md"
+    return template.read_text(encoding="utf-8").format(
+        name=f"Dense clusters on {source}",
+        size=next((text for limit, text in SIZES if summary.n_scenes < limit), "n>1M"),
+        version=__version__,
+        source=source,
+        picture="![scenes, whole and enlarged, with their masks](preview.png)\n\n" * picture,
+        n_scenes=summary.n_scenes,
+        n_targets=summary.n_targets,
+        n_original=summary.n_original,
+        n_pasted=summary.n_pasted,
+        n_regions=summary.n_regions,
+        unpasted=_table_words(summary.unpasted),
+        sky=_table_words(summary.sky),
+        n_set_aside=len(summary.set_aside),
+        dialect=recipe.voc_dialect,
+        seed=recipe.seed,
+        toml=toml_text(recipe.config),
+        source_words=_source_words(recipe.config),
+    )
+
+
+def _table_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items()) or "none"
+
+
+def _source_words(config: PasteConfig) -> str:
+    if config.source == "scene":
+        return "what is pasted is the texture of scene regions, not targets"
+    return "the targets are real, their number, place and brightness are drawn"

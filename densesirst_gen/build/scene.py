@@ -1,0 +1,118 @@
+"""One scene of a build, from its files to its files: read, plan, render, annotate, write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from densesirst_gen.build.recipe import Recipe, copy_name
+from densesirst_gen.build.record import counts, plan_line
+from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.coco import coco_image
+from densesirst_gen.datasets.devkit import devkit_files, image_path
+from densesirst_gen.files.atomic import file_digest, write_files
+from densesirst_gen.files.codec import CodecError
+from densesirst_gen.paste.library import TargetLibrary, load_library
+from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.paste.planner import make_plan
+from densesirst_gen.paste.render import render
+from densesirst_gen.paste.seeds import scene_rng
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.scene import Scene, SceneError
+from densesirst_gen.sky.predict import usable_sky
+
+
+def produce(
+    task: tuple[SceneFile, int],
+    recipe: Recipe,
+    library: Path,
+    out: Path | None,
+    store: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Make one scene of a dataset.
+
+    Parameters
+    ----------
+    task : (SceneFile, int)
+        The background, and which copy.
+    recipe : Recipe
+    library : Path
+        File of the target library.
+    out : Path or None
+        Folder of the dataset; None plans only and writes nothing.
+    store : Path, optional
+        Of predicted skies, see `densesirst_gen.predict_sky`.
+    device : str
+        Where stamps are computed: cpu, or a device of torch. The files are the same.
+
+    Returns
+    -------
+    dict
+        The scene's line in the journal. A background that can't be read gives ``error`` and no
+        files.
+    """
+    source, copy = task
+    name = copy_name(source.name, copy)
+    entry: dict[str, Any] = {"name": name, "source": source.name, "copy": copy}
+    try:
+        entry["inputs"] = [file_digest(path) for path in source.files()]
+        background, notes = source.load_with_notes()
+        background, usable, sky = usable_sky(
+            background,
+            region=recipe.config.region,
+            confidence=recipe.sky_confidence,
+            margin=recipe.sky_margin,
+            store=store,
+        )
+    except (CodecError, SceneError, OSError) as error:
+        return {**entry, "error": str(error)}
+    rng = scene_rng(recipe.seed, source.name, copy)
+    targets = load_library(library)
+    plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
+    if plan.skip_reason == "no_sky" and background.sky is not None and background.sky.any():
+        plan = replace(plan, skip_reason="unsure_sky")
+    entry |= {"notes": notes, **sky, "counts": counts(background, plan)}
+    entry |= {"skip_reason": plan.skip_reason, "dropped": plan.dropped}
+    if out is None:
+        return entry
+    scene = replace(_rendered(background, targets, plan, device), name=name)
+    return entry | _written(scene, background, plan, targets, entry, recipe, out)
+
+
+def _rendered(scene: Scene, library: TargetLibrary, plan: PastePlan, device: str) -> Scene:
+    if device == "cpu":
+        return render(scene, library, plan)
+    from densesirst_gen.paste.batch.render import render_scenes
+
+    return next(render_scenes([scene], [plan], library, device))
+
+
+def _written(
+    scene: Scene,
+    background: Scene,
+    plan: PastePlan,
+    library: TargetLibrary,
+    entry: dict[str, Any],
+    recipe: Recipe,
+    out: Path,
+) -> dict[str, Any]:
+    annotations = annotate(scene.labels)
+    files = write_files(out, devkit_files(scene, annotations, voc_dialect=recipe.voc_dialect))
+    image, targets = coco_image(scene, annotations, 0, image_path(scene))
+    for target, paste in zip(targets[background.n_targets :], plan.pastes, strict=True):
+        target["attributes"] |= {
+            "cluster": int(paste["cluster"]),
+            "donor": str(library.sources[paste["donor"]]),
+        }
+    line = plan_line(scene, background, plan, library) | {
+        k: entry[k] for k in ("copy", "source", "inputs", "sky", "sky_confidence")
+    }
+    return {
+        "files": files,
+        "area": int(annotations.areas.sum()),
+        "plan": json.dumps(line, ensure_ascii=False, allow_nan=False),
+        "coco": {"image": image, "annotations": targets},
+    }

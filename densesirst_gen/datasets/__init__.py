@@ -1,0 +1,98 @@
+"""Layouts of datasets on disk: one module each, with `matches` and `read`, and writers beside."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
+from densesirst_gen.datasets.coco_reader import read_coco
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
+from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.splits import read_split
+
+__all__ = [
+    "LAYOUTS",
+    "Dataset",
+    "DatasetError",
+    "SceneFile",
+    "detect_layout",
+    "read_coco",
+    "read_dataset",
+    "read_split",
+]
+
+
+class Layout(Protocol):
+    """What a module must have to be a layout."""
+
+    EXPECTS: str
+
+    def matches(self, root: Path) -> bool:
+        """Whether the folder has this layout."""
+
+    def read(self, root: Path) -> Dataset:
+        """Read it."""
+
+
+# The first that matches is taken: from the most to the least particular.
+LAYOUTS: dict[str, Layout] = {
+    "devkit": devkit,
+    "sirst": sirst,
+    "coco": coco_reader,
+    "folders": folders,
+    "plain": plain,
+}
+
+
+def read_dataset(
+    root: str | PathLike[str],
+    *,
+    layout: str | None = None,
+    sky_dir: str | PathLike[str] | None = None,
+    span: tuple[float, float] | None = None,
+) -> Dataset:
+    """Find the scenes of a dataset; nothing is decoded.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the dataset, or a COCO file.
+    layout : str, optional
+        A key of `LAYOUTS`. None: recognised.
+    sky_dir : path, optional
+        Folder of sky masks, ``NAME_pixels0.png`` or ``NAME.png``, in place of those of the layout.
+    span : tuple of float, optional
+        (black, white) of images that are not 8 bits deep. None: from each, see `Scene.levels`.
+
+    Raises
+    ------
+    DatasetError
+        If no layout fits, or the files do not fit together.
+    """
+    root = Path(root)
+    if layout is not None and layout not in LAYOUTS:
+        raise DatasetError(f"unknown layout {layout!r}, known are {', '.join(LAYOUTS)}")
+    dataset = LAYOUTS[layout or detect_layout(root)].read(root)
+    dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    return dataset if span is None else with_span(dataset, span)
+
+
+def detect_layout(root: str | PathLike[str]) -> str:
+    """The first of `LAYOUTS` that fits a folder.
+
+    Raises
+    ------
+    DatasetError
+        If none does; it says what was looked for and what is there.
+    """
+    root = Path(root)
+    for name, layout in LAYOUTS.items():
+        if layout.matches(root):
+            return name
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder")
+    wanted = "".join(f"\n  {name}: {layout.EXPECTS}" for name, layout in LAYOUTS.items())
+    found = examples(sorted(path.name for path in root.iterdir())) or "nothing"
+    raise DatasetError(f"{root}: no known layout. Looked for{wanted}\nFound: {found}")

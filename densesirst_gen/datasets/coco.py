@@ -1,0 +1,104 @@
+"""COCO instance annotations: the records that are written. `coco_reader` reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.scene.annotate import Annotations, masks_to_rle, points_on_masks
+from densesirst_gen.scene.scene import Scene
+
+CATEGORY_ID = 1
+
+Record = dict[str, Any]
+
+
+def coco_image(
+    scene: Scene, annotations: Annotations, image_id: int, file_name: str
+) -> tuple[Record, list[Record]]:
+    """The COCO records of one scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    annotations : Annotations
+        Of the labels of the scene.
+    image_id : int
+    file_name : str
+        Relative POSIX path of the image.
+
+    Returns
+    -------
+    image : dict
+    annotations : list of dict
+        One for each label, without ``id``, which the document gives them. ``bbox`` is float xywh,
+        ``area`` counts the pixels of the mask, ``attributes.point`` lies on it.
+    """
+    height, width = scene.shape
+    image = {"id": image_id, "file_name": file_name, "width": width, "height": height}
+    corners = annotations.boxes.astype(np.float64)
+    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+    points = points_on_masks(scene.labels, annotations)
+    codes = masks_to_rle(scene.labels, annotations)
+    rows = zip(boxes.tolist(), annotations.areas.tolist(), points.tolist(), codes, strict=True)
+    return image, [
+        {
+            "image_id": image_id,
+            "category_id": CATEGORY_ID,
+            "bbox": box,
+            "area": area,
+            "iscrowd": 0,
+            "segmentation": code,
+            "attributes": {"point": point},
+        }
+        for box, area, point, code in rows
+    ]
+
+
+def coco_text(
+    entries: Callable[[], Iterable[Mapping[str, Any]]],
+    info: Mapping[str, Any],
+    *,
+    category: str = "Target",
+) -> Iterator[bytes]:
+    """A COCO document in pieces, so that it never has to be in memory as a whole.
+
+    Parameters
+    ----------
+    entries : callable
+        Gives the records of all images, the same each time that it is called: ``image`` and
+        ``annotations`` as from `coco_image`, whatever their ids.
+    info : mapping
+        What to say about the dataset.
+    category : str
+
+    Yields
+    ------
+    bytes
+        JSON; images and annotations are numbered from 1 in their order.
+    """
+    categories = [{"id": CATEGORY_ID, "name": category, "supercategory": ""}]
+    head = json.dumps({"info": dict(info), "licenses": [], "categories": categories})
+    yield head[:-1].encode()
+    yield b', "images": ['
+    yield from _json_lines({**entry["image"], "id": i} for i, entry in enumerate(entries(), 1))
+    yield b'], "annotations": ['
+    yield from _json_lines(_numbered_annotations(entries()))
+    yield b"]}\n"
+
+
+def _numbered_annotations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
+    number = count(1)
+    for image_id, entry in enumerate(entries, 1):
+        for annotation in entry["annotations"]:
+            yield {"id": next(number), **annotation, "image_id": image_id}
+
+
+def _json_lines(records: Iterable[Record]) -> Iterator[bytes]:
+    """Elements of a JSON array, one a line."""
+    for i, record in enumerate(records):
+        yield (",\n" if i else "\n").encode() + json.dumps(record, allow_nan=False).encode()

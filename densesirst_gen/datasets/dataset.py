@@ -1,0 +1,224 @@
+"""A dataset on disk: the files of its scenes and its splits, nothing decoded yet."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from densesirst_gen.datasets.paths import DatasetError, examples, find_mask, list_images
+from densesirst_gen.files.codec import read_image, read_mask
+from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.scene import Scene, SceneError
+
+Splits = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class SceneFile:
+    """The files of one scene.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the dataset: the file stem, or the relative POSIX path without suffix.
+    image : Path
+    mask : Path, optional
+        Target mask; None: no annotation file, read as no targets.
+    sky : Path, optional
+        Sky mask; None: not annotated.
+    span : tuple of float, optional
+        (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None = None
+    sky: Path | None = None
+    span: tuple[float, float] | None = None
+
+    def files(self) -> tuple[Path, ...]:
+        """The files that exist of image, mask and sky."""
+        return tuple(path for path in (self.image, self.mask, self.sky) if path is not None)
+
+    def has_targets(self) -> bool:
+        """Whether there is a target; looks at the mask only. CodecError if it cannot be decoded."""
+        return self.mask is not None and bool(read_mask(self.mask).array.any())
+
+    def load(self) -> Scene:
+        """The decoded scene; see `load_with_notes`."""
+        return self.load_with_notes()[0]
+
+    def load_with_notes(self) -> tuple[Scene, list[str]]:
+        """Decode the files.
+
+        Returns
+        -------
+        Scene
+            Labels are the 8-connected components of the mask, in raster order.
+        list of str
+            What was decided while decoding, such as "image: alpha ignored".
+
+        Raises
+        ------
+        CodecError
+            If a file cannot be decoded.
+        SceneError
+            If a mask has another size than the image; masks are never resized.
+        """
+        image = read_image(self.image)
+        notes = [f"image: {note}" for note in image.notes]
+        labels = self._read_labels(image.array.shape, notes)
+        sky = self._read_mask("sky", image.array.shape, notes)
+        span = None if image.array.dtype == np.uint8 else self.span
+        return Scene(self.name, image.array, labels, sky, span), notes
+
+    def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:
+        mask = self._read_mask("mask", shape, notes)
+        return np.zeros(shape, np.int32) if mask is None else label_mask(mask)
+
+    def _read_mask(self, kind: str, shape: tuple[int, ...], notes: list[str]) -> np.ndarray | None:
+        """The target mask or the sky mask, if there is one; appends to `notes`."""
+        path = self.mask if kind == "mask" else self.sky
+        if path is None:
+            return None
+        mask = read_mask(path, sparse=kind == "mask")
+        if mask.array.shape != shape:
+            raise SceneError(
+                f"scene {self.name}: {kind} {path.name} is {mask.array.shape}, "
+                f"image {self.image.name} is {shape}; masks are not resized"
+            )
+        notes.extend(f"{kind}: {note}" for note in mask.notes)
+        return mask.array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The scenes of a folder.
+
+    Parameters
+    ----------
+    root : Path
+    layout : str
+        The name of its layout.
+    scenes : tuple of SceneFile
+        Sorted by name.
+    splits : dict of str to tuple of str
+        Scene names, in the order of the split file.
+    absent : tuple of str
+        Names in the split files that have no scene.
+    annotations : Path, optional
+        The one file with the annotations of all scenes, where the layout has one.
+    """
+
+    root: Path
+    layout: str
+    scenes: tuple[SceneFile, ...]
+    splits: Splits = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+    annotations: Path | None = None
+
+    def notes(self) -> list[str]:
+        """What a careful reader should know: where files are missing that others have."""
+        notes = [
+            *self._gaps("mask", "read as without targets"),
+            *self._gaps("sky", "not annotated"),
+        ]
+        if self.absent:
+            found = examples(self.absent)
+            notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
+        return notes
+
+    def _gaps(self, kind: str, meaning: str) -> list[str]:
+        missing = [scene.name for scene in self.scenes if getattr(scene, kind) is None]
+        if len(missing) in (0, len(self.scenes)):
+            return []
+        return [f"{len(missing)} scenes have no {kind} file, {meaning}: {examples(missing)}"]
+
+
+def make_dataset(
+    root: Path,
+    layout: str,
+    images: Mapping[str, Path],
+    *,
+    masks: Mapping[str, Path] | None = None,
+    skies: Mapping[str, Path] | None = None,
+    splits: Splits | None = None,
+) -> Dataset:
+    """Put images and masks together by name.
+
+    Raises
+    ------
+    DatasetError
+        If there is no image, if there are masks but none of any image, or if names cannot be kept
+        apart or written to a text file.
+    """
+    if not images:
+        raise DatasetError(f"{root}: no images in the {layout} layout")
+    check_names(images)
+    scenes = [
+        SceneFile(name, path, find_mask(masks or {}, name), find_mask(skies or {}, name))
+        for name, path in sorted(images.items())
+    ]
+    if masks and not any(scene.mask for scene in scenes):
+        raise DatasetError(
+            f"{root}: none of {len(masks)} masks ({examples(map(str, masks.values()))}) "
+            f"is named like an image ({examples(images)})"
+        )
+    present = {
+        split: tuple(name for name in members if name in images)
+        for split, members in (splits or {}).items()
+    }
+    listed = {name for members in (splits or {}).values() for name in members}
+    absent = tuple(sorted(listed - images.keys()))
+    return Dataset(root, layout, tuple(scenes), present, absent)
+
+
+def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
+    """The dataset with black and white declared for its images that are not 8 bits deep.
+
+    Raises
+    ------
+    DatasetError
+        If white is not above black.
+    """
+    if not span[0] < span[1]:
+        raise DatasetError(f"span must be (black, white) with black < white, got {span}")
+    return replace(dataset, scenes=tuple(replace(s, span=span) for s in dataset.scenes))
+
+
+def check_names(names: Mapping[str, object]) -> None:
+    """DatasetError for names that differ in case or Unicode form only, or are not plain text."""
+    seen: dict[str, str] = {}
+    clashes = []
+    for name in names:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise DatasetError(f"scene name {name!r} has control characters or is not UTF-8")
+        first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if first != name:
+            clashes.append(f"{first} and {name}")
+    if clashes:
+        raise DatasetError(f"scene names that differ by case only: {examples(clashes)}")
+
+
+def with_sky(dataset: Dataset, folder: Path) -> Dataset:
+    """The dataset with the sky masks ``NAME_pixels0.*`` or ``NAME.*`` of a folder.
+
+    Scenes without such a file have no sky annotation.
+
+    Raises
+    ------
+    DatasetError
+        If the folder has a mask for none of the scenes.
+    """
+    masks = list_images(folder, nested=True)
+    scenes = tuple(replace(s, sky=find_mask(masks, s.name)) for s in dataset.scenes)
+    if not any(scene.sky for scene in scenes):
+        name = scenes[0].name
+        raise DatasetError(
+            f"{folder}: no sky mask of any scene, such as {name}_pixels0.png or {name}.png"
+        )
+    return replace(dataset, scenes=scenes)

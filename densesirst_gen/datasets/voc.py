@@ -1,0 +1,201 @@
+"""VOC XML: the box file of an image, and the file beside a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import defusedxml
+import numpy as np
+from defusedxml import ElementTree
+
+from densesirst_gen.datasets.dialects import to_dialect
+from densesirst_gen.datasets.paths import DatasetError
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+MAX_BYTES = 10_000_000
+
+BOX_FILE = """<annotation>
+  <filename>{name}</filename>
+  <size>
+    <width>{width}</width>
+    <height>{height}</height>
+    <depth>1</depth>
+  </size>
+{objects}</annotation>
+"""
+BOX_OBJECT = """  <object>
+    <name>{category}</name>
+    <bndbox>
+      <xmin>{box[0]}</xmin>
+      <ymin>{box[1]}</ymin>
+      <xmax>{box[2]}</xmax>
+      <ymax>{box[3]}</ymax>
+    </bndbox>
+  </object>
+"""
+MASK_FILE = """<annotation>
+    <folder>PNGImages</folder>
+    <filename>{name}</filename>
+    <size>
+        <width>{width}</width>
+        <height>{height}</height>
+        <depth>1</depth>
+    </size>
+{objects}</annotation>"""
+MASK_OBJECT = """    <object>
+        <name>{category}</name>
+        <difficult>0</difficult>
+        <pixels>
+            <id>0</id>
+        </pixels>
+        <bndbox>
+            <xmin>{box[0]}</xmin>
+            <ymin>{box[1]}</ymin>
+            <xmax>{box[2]}</xmax>
+            <ymax>{box[3]}</ymax>
+        </bndbox>
+    </object>
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class VocFile:
+    """What a VOC file says.
+
+    Parameters
+    ----------
+    filename : str
+        As written; not to be opened.
+    boxes : ndarray, (N, 4), float64
+        xyxy as written, in whatever dialect, minima first.
+    categories : tuple of str
+        Of each box.
+    """
+
+    filename: str
+    boxes: np.ndarray
+    categories: tuple[str, ...]
+
+
+def write_voc(
+    name: str,
+    shape: tuple[int, int],
+    boxes: np.ndarray,
+    *,
+    dialect: str = "sirst",
+    category: str = "Target",
+) -> bytes:
+    """A VOC file in the words and spaces of the SIRST and DenseSIRST releases.
+
+    Parameters
+    ----------
+    name : str
+        Image name without suffix.
+    shape : (int, int)
+        (H, W) of the image.
+    boxes : ndarray, (N, 4), int
+        Half-open, xyxy. None: a file without ``<object>``.
+    dialect : str
+        A key of `dialects.DIALECTS`.
+    category : str
+
+    Returns
+    -------
+    bytes
+        UTF-8.
+    """
+    objects = [
+        BOX_OBJECT.format(category=escape(category), box=box)
+        for box in to_dialect(boxes, dialect).tolist()
+    ]
+    return _filled(BOX_FILE, name, shape, objects)
+
+
+def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
+    """The VOC file that lies beside a binary mask: one box around all that is white.
+
+    The releases are not of one mind about its numbers; this is the convention that most of their
+    files follow on all four sides, VOC's own (dialect ``devkit``).
+
+    Parameters
+    ----------
+    filename : str
+        Of the image.
+    mask : ndarray, (H, W), bool
+        All black: a file without ``<object>``.
+    category : str
+    """
+    boxes = to_dialect(extent(mask), "devkit")
+    objects = [MASK_OBJECT.format(category=escape(category), box=box) for box in boxes.tolist()]
+    return _filled(MASK_FILE, filename, mask.shape, objects)
+
+
+def extent(mask: np.ndarray) -> np.ndarray:
+    """The half-open box around a mask, (1, 4), or (0, 4) if it is black."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.zeros((0, 4), np.int32)
+    return np.array([[cols[0], rows[0], cols[-1] + 1, rows[-1] + 1]], np.int32)
+
+
+def _filled(template: str, name: str, shape: tuple[int, ...], objects: list[str]) -> bytes:
+    height, width = shape
+    text = template.format(name=escape(name), width=width, height=height, objects="".join(objects))
+    return text.encode()
+
+
+def read_voc(path: str | PathLike[str]) -> VocFile:
+    """Read a VOC file that nobody vouches for.
+
+    An ``<object>`` without ``<bndbox>`` says that there is no target (SIRST v2 writes it so).
+    Numbers may be decimal, corners may be swapped.
+
+    Parameters
+    ----------
+    path : path
+        At most 10 MB.
+
+    Returns
+    -------
+    VocFile
+        With boxes (0, 4) where there is none.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, too large, not XML, has a DOCTYPE, or a corner that is not a finite
+        number.
+    """
+    root = parse_xml(Path(path))
+    found = [(o, o.find("bndbox")) for o in root.iter("object") if o.find("bndbox") is not None]
+    boxes = np.array([_corners(path, box) for _, box in found], np.float64).reshape(-1, 4)
+    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+    categories = tuple(target.findtext("name", "").strip() for target, _ in found)
+    return VocFile(root.findtext("filename", ""), np.hstack([low, high]), categories)
+
+
+def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+    """The root of an XML file; DatasetError if it is too large, unsafe or no XML."""
+    if not path.is_file() or path.stat().st_size > max_bytes:
+        raise DatasetError(f"{path}: not a file of at most {max_bytes} bytes")
+    try:
+        return ElementTree.parse(path, forbid_dtd=True).getroot()
+    except defusedxml.DefusedXmlException as error:
+        raise DatasetError(f"{path}: refused, {type(error).__name__}: {error}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DatasetError(f"{path}: not XML ({error})") from error
+
+
+def _corners(path: str | PathLike[str], box: Any) -> list[float]:
+    texts = [box.findtext(corner, "") for corner in CORNERS]
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = [np.nan]
+    if not np.isfinite(numbers).all():
+        raise DatasetError(f"{path}: box corners {texts} are not finite numbers")
+    return numbers

@@ -1,0 +1,1 @@
+"""Predictions against a dataset, with numpy alone."""

@@ -1,0 +1,1 @@
+"""Training detectors, and what their training is worth."""

@@ -1,0 +1,126 @@
+"""A trained detector on scenes: predictions in native pixels, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from densesirst_gen.datasets import SceneFile
+from densesirst_gen.detection.detectors.base import Detector, Prediction
+from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring, collect, score_scene
+from densesirst_gen.detection.evaluation.predictions import Predictions
+from densesirst_gen.detection.metrics import FoundBoxes
+from densesirst_gen.detection.training.checkpoint import Checkpoint
+from densesirst_gen.detection.training.data import Collate, EvalScenes
+from densesirst_gen.files.atomic import write_atomically
+from densesirst_gen.files.codec import encode_png
+from densesirst_gen.scene.scene import Scene
+
+Found = FoundBoxes | np.ndarray
+Watch = Callable[[Iterable[Any], int], Iterable[Any]]
+KINDS = {"boxes": "boxes", "mask": "maps"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How scenes go through a detector.
+
+    Parameters
+    ----------
+    size, fit : int, str
+        Of its inputs, see `TrainConfig`.
+    batch, workers : int
+        Neither changes the result beyond rounding.
+    device : str
+    watch : callable
+        Wraps (batches, total), for a progress bar.
+    """
+
+    size: int
+    fit: str
+    batch: int = 4
+    workers: int = 0
+    device: Any = "cpu"
+    watch: Watch = field(default=lambda batches, total: batches)
+
+
+def predict_scenes(
+    detector: Detector, files: Sequence[SceneFile], reading: Reading
+) -> Iterator[tuple[Scene, Prediction]]:
+    """Each scene with what is found in it, in order; few are in memory at a time."""
+    loader = DataLoader(
+        EvalScenes(files, reading.size, reading.fit),
+        1 if reading.size == 0 else reading.batch,
+        num_workers=reading.workers,
+        collate_fn=Collate(detector.preprocess),
+    )
+    detector.to(reading.device).eval()
+    for batch in reading.watch(loader, len(loader)):
+        with torch.inference_mode():
+            raw = detector(batch.images.to(reading.device))
+            predictions = detector.predict(raw, batch.metas)
+        yield from zip(batch.scenes, predictions, strict=True)
+
+
+def found_in(detector: Detector, prediction: Prediction) -> Found:
+    """Boxes, or of a mask detector the probability map, as the metrics take them."""
+    if detector.task == "boxes":
+        boxes, scores = prediction.boxes.cpu().numpy(), prediction.scores.cpu().numpy()
+        return FoundBoxes(boxes.astype(np.float64), scores.astype(np.float64))
+    assert prediction.prob_map is not None
+    return prediction.prob_map.cpu().numpy()
+
+
+def score_detector(
+    detector: Detector,
+    files: Sequence[SceneFile],
+    reading: Reading,
+    scoring: Scoring | None = None,
+) -> Evaluation:
+    """All metrics of a detector on scenes, without writing anything."""
+    scoring = scoring or Scoring()
+    pairs = predict_scenes(detector, files, reading)
+    parts = (score_scene(scene, found_in(detector, p), scoring) for scene, p in pairs)
+    return collect(KINDS[detector.task], parts, scoring)
+
+
+def reading_of(checkpoint: Checkpoint, **options: Any) -> Reading:
+    """As the detector was trained; `options` are the other fields of `Reading`."""
+    return Reading(checkpoint.size, checkpoint.fit, **options)
+
+
+def predict_dataset(
+    checkpoint: Checkpoint, files: Sequence[SceneFile], folder: Path, **options: Any
+) -> Predictions:
+    """Predictions as `densesirst_gen.detection.evaluation.evaluate.evaluate` takes them.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    files : sequence of SceneFile
+    folder : Path
+        For the maps of a mask detector; nothing is written for boxes.
+    **options
+        Fields of `Reading`.
+    """
+    found: dict[str, FoundBoxes | Path] = {}
+    detector = checkpoint.detector
+    for scene, prediction in predict_scenes(detector, files, reading_of(checkpoint, **options)):
+        seen = found_in(detector, prediction)
+        if isinstance(seen, FoundBoxes):
+            found[scene.name] = seen
+        else:
+            found[scene.name] = folder / f"{scene.name}.png"
+            write_atomically(folder / f"{scene.name}.png", map_png(seen))
+    return Predictions(checkpoint.path, KINDS[detector.task], found, (), ())
+
+
+def map_png(prob: np.ndarray) -> bytes:
+    """A probability map as a 16-bit PNG, 65535 for 1."""
+    return encode_png((prob * 65535).round().astype(np.uint16))

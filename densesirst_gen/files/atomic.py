@@ -1,0 +1,108 @@
+"""Files written whole or not at all, and digests of what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+PARTS = ".build/parts"
+
+
+class OutputError(RuntimeError):
+    """The output folder can't be used; the message says why and what to do."""
+
+
+class RefusedError(OutputError):
+    """Going on would overwrite or mix up what is there."""
+
+
+@contextmanager
+def atomic_file(path: Path, parts: Path | None = None) -> Iterator[IO[bytes]]:
+    """Write elsewhere, then move into place: no reader ever sees half a file.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if it is missing.
+    parts : Path, optional
+        Folder on the same file system for the unfinished file; by default that of `path`.
+    """
+    part = (parts or path.parent) / f".{secrets.token_hex(8)}.part"
+    try:
+        with _open_new(part) as file:
+            yield file
+        try:
+            os.replace(part, path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _open_new(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb")
+
+
+def write_atomically(path: Path, content: bytes, parts: Path | None = None) -> None:
+    """`atomic_file` for content that is at hand."""
+    with atomic_file(path, parts) as file:
+        file.write(content)
+
+
+def write_files(root: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """Write files of a build atomically.
+
+    Parameters
+    ----------
+    root : Path
+        Of the build.
+    files : iterable of (str, bytes)
+        Relative POSIX path and content.
+
+    Returns
+    -------
+    dict of str to str
+        Path -> SHA-256 of the content.
+    """
+    digests = {}
+    for name, content in files:
+        write_atomically(root / name, content, root / PARTS)
+        digests[name] = hashlib.sha256(content).hexdigest()
+    return digests
+
+
+def canonical_json(values: Any) -> str:
+    """One line of JSON, keys sorted, no NaN: equal values, equal text."""
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(values: Any) -> str:
+    """SHA-256 of plain values."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()
+
+
+def pixel_digest(array: np.ndarray) -> str:
+    """SHA-256 of dtype, shape and values: the same for every encoding of the same pixels."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{little.dtype.str}{little.shape}".encode())
+    digest.update(little.data)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,202 @@
+"""Making a library: targets cut out of scenes, or regions of scenes sampled down to patches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.scene import Scene
+
+
+class TargetFilter(NamedTuple):
+    """Which targets are fit for a library.
+
+    Parameters
+    ----------
+    min_area : int
+        Mask pixels.
+    max_side : int
+        Longer side of the box, pixels.
+    min_contrast : float
+        Brightest pixel above the local background, gray levels.
+    background_px : int
+        Width of the frame around the box that gives the local background, pixels.
+    """
+
+    min_area: int = 2
+    max_side: int = 16
+    min_contrast: float = 10.0
+    background_px: int = 5
+
+
+def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Cut the targets out of a scene, their local background removed.
+
+    The background is the median of the pixels of no target in a frame around the box; what lies
+    below it becomes zero.
+
+    Parameters
+    ----------
+    scene : Scene
+    keep : TargetFilter
+
+    Returns
+    -------
+    entries : list of dict
+        ``patch``, ``mask``, ``source``; empty for a scene without targets.
+    left_out : Counter
+        Targets not taken: ``border``, ``size`` or ``contrast``.
+    """
+    entries, left_out = [], Counter[str]()
+    black, white = scene.levels
+    for k, box in enumerate(annotate(scene.labels).boxes):
+        x0, y0, x1, y1 = (int(v) for v in box)
+        mask = scene.labels[y0:y1, x0:x1] == k + 1
+        reason = _unfit_shape(mask, (x0, y0, x1, y1), scene.shape, keep)
+        if not reason:
+            rise = (scene.image[y0:y1, x0:x1] - _background(scene, box, keep)) * 255
+            patch = np.clip(rise / (white - black), 0, 255).astype(np.float32)
+            reason = "contrast" if patch[mask].max() < keep.min_contrast else ""
+        if reason:
+            left_out[reason] += 1
+            continue
+        entries.append({"patch": patch, "mask": mask, "source": f"{scene.name}#{k + 1}"})
+    return entries, left_out
+
+
+def _unfit_shape(
+    mask: np.ndarray, box: Sequence[int], shape: tuple[int, int], keep: TargetFilter
+) -> str:
+    x0, y0, x1, y1 = box
+    if x0 == 0 or y0 == 0 or x1 == shape[1] or y1 == shape[0]:
+        return "border"
+    return "size" if max(mask.shape) > keep.max_side or mask.sum() < keep.min_area else ""
+
+
+def _background(scene: Scene, box: np.ndarray, keep: TargetFilter) -> float:
+    (x0, y0), (x1, y1) = np.maximum(box[:2] - keep.background_px, 0), box[2:] + keep.background_px
+    around = scene.labels[y0:y1, x0:x1] == 0
+    return float(np.median(scene.image[y0:y1, x0:x1][around]))
+
+
+DEFAULT_FILTER = TargetFilter()
+
+
+REGIONS_PER_SCENE = 128
+
+
+REGION_PX = (60, 250)
+
+
+REGION_PATCH = 5
+
+
+def stack_entries(
+    entries: list[dict[str, Any]], kind: str, left_out: dict[str, int]
+) -> TargetLibrary:
+    """A library of what `extract_targets` or `extract_regions` returned.
+
+    Parameters
+    ----------
+    entries : list of dict
+    kind : str
+    left_out : dict of str to int
+    """
+    sizes = np.array([e["mask"].shape for e in entries], np.int32).reshape(-1, 2)
+    patches = np.zeros((len(entries), sizes.max(initial=1), sizes.max(initial=1)), np.float32)
+    masks = np.zeros(patches.shape, bool)
+    for k, (entry, (height, width)) in enumerate(zip(entries, sizes, strict=True)):
+        patches[k, :height, :width] = entry["patch"]
+        masks[k, :height, :width] = entry["mask"]
+    sources = np.array([e["source"] for e in entries], str)
+    return TargetLibrary(patches, masks, sizes, sources, kind, left_out)
+
+
+def build_library(scenes: Iterable[Scene], keep: TargetFilter = DEFAULT_FILTER) -> TargetLibrary:
+    """A library of the targets of scenes.
+
+    Parameters
+    ----------
+    scenes : iterable of Scene
+    keep : TargetFilter
+
+    Returns
+    -------
+    TargetLibrary
+        Empty if no target is fit; `left_out` says why.
+    """
+    entries: list[dict[str, Any]] = []
+    left_out = Counter[str]()
+    for scene in scenes:
+        found, rejected = extract_targets(scene, keep)
+        entries += found
+        left_out += rejected
+    return stack_entries(entries, "targets", dict(sorted(left_out.items())))
+
+
+def filled(library: TargetLibrary, origin: object) -> TargetLibrary:
+    """The library itself; LibraryError, with the reasons, if nothing was fit for it."""
+    if len(library):
+        return library
+    why = ", ".join(f"{n} by {reason}" for reason, n in library.left_out.items())
+    raise LibraryError(
+        f"{origin}: nothing fit for a library of {library.kind} ({why or 'no target at all'})"
+    )
+
+
+def extract_regions(scene: Scene, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Sample random regions of a scene down to patches (method, 1.4).
+
+    128 regions of 60 to 250 pixels on each side (at most the image's own), sampled bilinearly on a
+    5 x 5 grid.
+
+    Parameters
+    ----------
+    scene : Scene
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of dict
+        ``patch``, ``mask``, ``source``.
+    """
+    boxes = _random_boxes(scene.shape, REGION_PX, rng.random((REGIONS_PER_SCENE, 4)))
+    patches = _sample_regions(scene, boxes, REGION_PATCH)
+    mask = np.ones((REGION_PATCH, REGION_PATCH), bool)
+    return [
+        {"patch": patch, "mask": mask, "source": f"{scene.name}@{','.join(map(str, box))}"}
+        for patch, box in zip(patches, boxes.tolist(), strict=True)
+    ]
+
+
+def _random_boxes(
+    shape: tuple[int, int], side: tuple[int, int], uniforms: np.ndarray
+) -> np.ndarray:
+    """(n, 4) xyxy boxes inside the image, from (n, 4) uniforms: width, height, x, y."""
+    frame = np.array(shape[::-1])
+    extent = np.floor(side[0] + uniforms[:, :2] * (side[1] - side[0] + 1))
+    extent = np.minimum(extent, frame)
+    corner = np.floor(uniforms[:, 2:] * (frame - extent + 1))
+    return np.concatenate([corner, corner + extent], axis=1).astype(np.int64)
+
+
+def _sample_regions(scene: Scene, boxes: np.ndarray, patch_px: int) -> np.ndarray:
+    """Bilinear samples at the centres of a patch_px x patch_px grid over each box, gray levels."""
+    centres = (np.arange(patch_px) + 0.5) / patch_px
+    cols = boxes[:, :1] + centres * (boxes[:, 2:3] - boxes[:, :1]) - 0.5
+    rows = boxes[:, 1:2] + centres * (boxes[:, 3:] - boxes[:, 1:2]) - 0.5
+    top, left = np.floor(rows).astype(int), np.floor(cols).astype(int)
+    down, right = (rows - top)[:, :, None], (cols - left)[:, None, :]
+    values = np.zeros((len(boxes), patch_px, patch_px))
+    for i, weight_row in ((0, 1 - down), (1, down)):
+        for j, weight_col in ((0, 1 - right), (1, right)):
+            r = np.clip(top + i, 0, scene.shape[0] - 1)[:, :, None]
+            c = np.clip(left + j, 0, scene.shape[1] - 1)[:, None, :]
+            values += weight_row * weight_col * scene.image[r, c]
+    black, white = scene.levels
+    return ((values - black) * (255 / (white - black))).astype(np.float32)

@@ -1,0 +1,1 @@
+"""A scene, and what follows from it: arithmetic on arrays, no files."""

@@ -1,0 +1,144 @@
+"""How targets lie to each other: clusters, their density (Eq. 4 of the paper), gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from densesirst_gen.scene.annotate import Annotations
+
+LINK_PX = 10.0
+"""Targets of a cluster are linked by centroid distances below this (paper, section IV-A)."""
+
+
+def linked_pairs(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
+    """Pairs of points that are nearer to each other than `max_distance`.
+
+    Parameters
+    ----------
+    points : ndarray, (N, 2), float64
+        (x, y), px.
+    max_distance : float
+        px; a pair at exactly this distance is not linked.
+
+    Returns
+    -------
+    ndarray, (P, 2), int
+        Indices i < j of each pair; (0, 2) if there is none.
+    """
+    pairs: np.ndarray = cKDTree(points).query_pairs(max_distance, output_type="ndarray")
+    distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    return pairs[distance < max_distance]
+
+
+def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
+    """Group points by single linkage.
+
+    Parameters
+    ----------
+    points : ndarray, (N, 2), float64
+        Centroids (x, y), px.
+    max_distance : float
+        px; linked are points nearer than this.
+
+    Returns
+    -------
+    ndarray, (N,), int32
+        Region of each point, 0..K-1 in order of the first point. A region of one point is a
+        *single*, every other a *cluster*.
+    """
+    n = len(points)
+    pairs = linked_pairs(points, max_distance)
+    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    groups: np.ndarray = connected_components(graph, directed=False)[1]
+    return groups
+
+
+def region_boxes(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Tight box around all targets of each region.
+
+    Parameters
+    ----------
+    boxes : ndarray, (N, 4), int32
+        Target boxes, half-open xyxy.
+    regions : ndarray, (N,), int
+        Region of each target, 0..K-1, see `clusters`.
+
+    Returns
+    -------
+    ndarray, (K, 4), int32
+    """
+    if len(boxes) == 0:
+        return boxes.copy()
+    order = np.argsort(regions, kind="stable")
+    first = np.flatnonzero(np.diff(regions[order], prepend=-1))
+    low = np.minimum.reduceat(boxes[order, :2], first)
+    high = np.maximum.reduceat(boxes[order, 2:], first)
+    return np.concatenate([low, high], axis=1)
+
+
+def region_density(annotations: Annotations, regions: np.ndarray) -> np.ndarray:
+    """Density of each region, D = N A_t / A_c (Eq. 4).
+
+    N is the number of its targets, A_t the sum of their mask areas, and A_c the area of the tight
+    box around its masks; the paper leaves A_c open, this reading gives its published numbers.
+
+    Parameters
+    ----------
+    annotations : Annotations
+    regions : ndarray, (N,), int
+        Region of each target, 0..K-1, see `clusters`.
+
+    Returns
+    -------
+    ndarray, (K,), float64
+        Above 0, without unit.
+    """
+    boxes = region_boxes(annotations.boxes, regions).astype(np.float64)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    target_area = np.bincount(regions, annotations.areas, minlength=len(boxes))
+    return np.bincount(regions, minlength=len(boxes)) * target_area / area
+
+
+def normalised_density(density: np.ndarray) -> np.ndarray:
+    """Scale densities to [0, 1] by the least and the greatest of them.
+
+    As in the paper, over all regions of a data set, clusters and singles together. Made of two
+    extremes, it moves a lot between equally good data sets: report it, do not judge by it.
+
+    Parameters
+    ----------
+    density : ndarray, (K,), float64
+        `region_density` of every region.
+
+    Returns
+    -------
+    ndarray, (K,), float64
+        All zero if the densities are equal; empty if there is none.
+    """
+    span = np.ptp(density) if len(density) else 0.0
+    return (density - density.min()) / span if span > 0 else np.zeros(len(density))
+
+
+def nearest_gap(annotations: Annotations) -> np.ndarray:
+    """Pixels between each box and the nearest box of a linked target, (N,) int.
+
+    The gap of two boxes is the larger of their gaps in x and y, 0 where they touch or overlap.
+    -1 for a target without links, a single.
+    """
+    pairs = linked_pairs(annotations.points)
+    one, two = annotations.boxes[pairs[:, 0]], annotations.boxes[pairs[:, 1]]
+    apart = np.maximum(one[:, :2] - two[:, 2:], two[:, :2] - one[:, 2:]).max(axis=1, initial=0)
+    gaps = np.full(len(annotations), np.iinfo(np.int32).max)
+    np.minimum.at(gaps, pairs, apart[:, None])
+    return np.where(gaps == np.iinfo(np.int32).max, -1, gaps)
+
+
+def nearest_distance(points: np.ndarray) -> np.ndarray:
+    """Distance of each point to the nearest other one, (N,) float64, px; -1 for one alone."""
+    if len(points) < 2:
+        return np.full(len(points), -1.0)
+    distance: np.ndarray = cKDTree(points).query(points, k=2)[0][:, 1]
+    return distance

@@ -1,0 +1,1 @@
+"""Where the sky is: predicted, checked, and exchanged with annotation tools."""

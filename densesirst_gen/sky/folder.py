@@ -1,0 +1,216 @@
+"""A folder of sky masks: predicted ones, and those made by hand, which are never overwritten.
+
+A predicted mask says so in its own file, with the digest of its pixels and the confidence. A mask
+without that remark, or with other pixels than the remark says, was made or changed by a person.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.devkit import palette_png
+from densesirst_gen.datasets.paths import find_mask, list_images, safe_join
+from densesirst_gen.files.atomic import pixel_digest, write_atomically
+from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
+from densesirst_gen.files.workers import workers
+from densesirst_gen.scene.picture import png, scene_panel
+from densesirst_gen.scene.scene import SceneError
+from densesirst_gen.sky.check import check_sky
+from densesirst_gen.sky.predict import predict_sky
+
+REMARK = "densesirst-gen sky"
+INDEX = "sky.json"
+SCHEMA = "densesirst-gen/sky@1"
+SAMPLE = 24
+PREDICTED, HAND = "predicted", "hand"
+
+
+@dataclass(frozen=True)
+class SkyRow:
+    """What is known of one image's sky mask.
+
+    Parameters
+    ----------
+    name : str
+    origin : str
+        ``predicted`` or ``hand``.
+    confidence : float or None
+        Of a prediction: expected intersection over union with the truth. None for a mask by hand.
+    share : float
+        Of the image that is sky, 0 to 1.
+    error : str
+        Why there is no mask; empty if there is one.
+    """
+
+    name: str
+    origin: str = PREDICTED
+    confidence: float | None = None
+    share: float = 0.0
+    error: str = ""
+
+
+def predict_folder(
+    files: Sequence[SceneFile],
+    out: Path,
+    *,
+    palette: bool = False,
+    overlay: Path | None = None,
+    store: Path | None = None,
+    jobs: int = 1,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
+) -> list[SkyRow]:
+    """Predict the sky of some images into a folder of masks, and list them in ``sky.json``.
+
+    Parameters
+    ----------
+    files : sequence of SceneFile
+    out : Path
+        Gets ``NAME.png`` for each. Masks made by hand that it holds are left as they are.
+    palette : bool
+        Indices 0 and 1 with a palette, the devkit's form, instead of 0 and 255.
+    overlay : Path, optional
+        Folder for pictures of the images with the sky's edge drawn.
+    store, jobs, progress
+        See `predict_sky` and `measure`.
+
+    Returns
+    -------
+    list of SkyRow
+        Least sure first; masks by hand come after all predictions.
+    """
+    masks = list_images(out, nested=True) if out.is_dir() else {}
+    task = partial(
+        _predict_file, masks=masks, out=out, palette=palette, overlay=overlay, store=store
+    )
+    with workers(jobs) as mapped:
+        rows = list(progress(mapped(task, files), len(files)))
+    rows.sort(key=lambda row: (row.confidence is None, row.confidence, row.name))
+    write_index(out, rows)
+    return rows
+
+
+def check_masks(
+    files: Sequence[SceneFile],
+    *,
+    jobs: int = 1,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
+) -> dict[str, list[str]]:
+    """What is wrong, or likely to be, with the sky masks of some images.
+
+    Returns
+    -------
+    dict of str to list of str
+        Only images of which there is something to say; see `densesirst_gen.sky.check`.
+    """
+    with workers(jobs) as mapped:
+        found = dict(progress(mapped(_check_file, files), len(files)))
+    return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def mask_note(files: Sequence[SceneFile]) -> str:
+    """A sentence if given masks do not seem to belong to their images; empty if they do.
+
+    Looks at up to 24 images, evenly spread, and speaks when the place of a quarter of the masks,
+    and of three at least, is doubtful: a single one is named wrongly now and then.
+    """
+    masked = [file for file in files if file.sky]
+    looked = masked[:: max(1, len(masked) // SAMPLE)][:SAMPLE]
+    doubtful = {name: texts for name, texts in map(_check_file, looked) if texts}
+    if len(doubtful) < max(3, len(looked) / 4):
+        return ""
+    name, texts = next(iter(doubtful.items()))
+    return (
+        f"{len(doubtful)} of {len(looked)} sky masks looked at are doubtful, such as {name}: "
+        f"{texts[0]}; densesirst-gen sky check has all"
+    )
+
+
+def _check_file(file: SceneFile) -> tuple[str, list[str]]:
+    try:
+        scene, notes = file.load_with_notes()
+    except (CodecError, SceneError, OSError) as error:
+        return file.name, [str(error)]
+    if scene.sky is None:
+        return file.name, ["no sky mask"]
+    doubts = [doubt.text for doubt in check_sky(scene.image, scene.sky) if doubt.is_fault]
+    return file.name, [note for note in notes if note.startswith("sky")] + doubts
+
+
+def write_index(out: Path, rows: Iterable[SkyRow]) -> None:
+    """Write ``sky.json``: what is known of each mask, keeping what it says of other images."""
+    images = _indexed(out) | {row.name: asdict(row) for row in rows}
+    for values in images.values():
+        values.pop("name", None)
+    document = {"schema": SCHEMA, "images": dict(sorted(images.items()))}
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(out / INDEX, f"{text}\n".encode())
+
+
+def write_mask(out: Path, name: str, sky: np.ndarray, *, palette: bool, remark: str = "") -> None:
+    """Write ``NAME.png``, the remark in it."""
+    data = palette_png("SkySeg", sky) if palette else encode_png(sky.astype(np.uint8) * 255)
+    if remark:
+        data = with_png_text(data, REMARK, remark)
+    write_atomically(safe_join(out, f"{name}.png"), data)
+
+
+def hand_made(path: Path) -> np.ndarray | None:
+    """The mask if a person made or changed it; None if it is a prediction as it was written.
+
+    Raises
+    ------
+    CodecError
+        If the file can't be read.
+    """
+    sky = read_mask(path, sparse=False).array
+    try:
+        remark = json.loads(png_text(path).get(REMARK, "{}"))
+    except ValueError:
+        remark = {}
+    return None if remark.get("pixel_sha256") == pixel_digest(sky) else sky
+
+
+def _predict_file(
+    file: SceneFile,
+    *,
+    masks: Mapping[str, Path],
+    out: Path,
+    palette: bool,
+    overlay: Path | None,
+    store: Path | None,
+) -> SkyRow:
+    try:
+        scene = file.load()
+        there = find_mask(masks, file.name)
+        made = hand_made(there) if there else None
+        if made is not None and made.shape != scene.shape:
+            raise SceneError(f"{there}: mask is {made.shape}, image is {scene.shape}")
+    except (CodecError, SceneError, OSError) as error:
+        return SkyRow(file.name, error=str(error))
+    if made is None:
+        prediction = predict_sky(scene, store=store)
+        sky, confidence = prediction.sky, round(prediction.confidence, 4)
+        remark = {"confidence": confidence, "pixel_sha256": pixel_digest(sky)}
+        write_mask(out, file.name, sky, palette=palette, remark=json.dumps(remark))
+        row = SkyRow(file.name, PREDICTED, confidence, round(float(sky.mean()), 4))
+    else:
+        sky, row = made, SkyRow(file.name, HAND, None, round(float(made.mean()), 4))
+    if overlay:
+        picture = png(scene_panel(replace(scene, sky=sky)))
+        write_atomically(safe_join(overlay, f"{file.name}.png"), picture)
+    return row
+
+
+def _indexed(out: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return dict(json.loads((out / INDEX).read_text(encoding="utf-8"))["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

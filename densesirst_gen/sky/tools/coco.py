@@ -1,0 +1,147 @@
+"""Sky masks as a COCO file: a category ``sky``, run-length codes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.datasets.coco import CATEGORY_ID, coco_text
+from densesirst_gen.datasets.coco_reader import by_id, read_json
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.datasets.segmentation import segment_labels
+from densesirst_gen.files.atomic import atomic_file
+from densesirst_gen.sky.tools.masks import (
+    SKY,
+    SkyMask,
+    check_images,
+    check_labels,
+    checked_size,
+    each_once,
+    merge_regions,
+    refuse_existing,
+    sky_box,
+)
+
+Record = dict[str, Any]
+
+
+def write_sky_coco(
+    masks: Iterable[SkyMask], out: str | PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write sky masks as a COCO file, one annotation for all the sky of an image.
+
+    Every image is listed; one without sky has no annotation. Nothing is lost.
+
+    Parameters
+    ----------
+    masks : iterable of SkyMask
+    out : path
+        The JSON file. It appears when it is complete.
+    overwrite : bool
+        Whether it may replace a file.
+
+    Raises
+    ------
+    RefusedError
+        If the file exists.
+    DatasetError
+        If two masks are for the same image.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite)
+    entries = [_entry(mask) for mask in each_once(masks)]
+    with atomic_file(out) as file:
+        file.writelines(coco_text(lambda: entries, {"description": "sky masks"}, category=SKY))
+
+
+def _entry(mask: SkyMask) -> Record:
+    height, width = mask.size
+    image = {"id": 0, "file_name": mask.image, "width": width, "height": height}
+    return {"image": image, "annotations": [_annotation(mask.sky)] if mask.sky.any() else []}
+
+
+def _annotation(sky: np.ndarray) -> Record:
+    from pycocotools import mask as coco_mask
+
+    code = coco_mask.encode(np.asfortranarray(sky, np.uint8))
+    return {
+        "category_id": CATEGORY_ID,
+        "bbox": [float(value) for value in sky_box(sky)],
+        "area": int(np.count_nonzero(sky)),
+        "iscrowd": 0,
+        "segmentation": {"size": list(sky.shape), "counts": code["counts"].decode("ascii")},
+    }
+
+
+def read_sky_coco(path: str | PathLike[str], images: str | PathLike[str]) -> Iterator[SkyMask]:
+    """Read sky masks from a COCO file, as written here or drawn by people.
+
+    Annotations of the category ``sky`` are united, those of ``not-sky`` taken away, whether
+    ``iscrowd`` or not; an image without annotation has no sky. Polygons become pixels by the rule
+    of pycocotools.
+
+    Parameters
+    ----------
+    path : path
+        The JSON file, at most 1 GB.
+    images : path
+        Folder that ``file_name`` is relative to.
+
+    Yields
+    ------
+    SkyMask
+        In the order of the file.
+
+    Raises
+    ------
+    DatasetError
+        Before the first mask if the file is not COCO, has annotations of other categories or of no
+        image, or names images twice or that are not there; at a mask if a segmentation is
+        malformed.
+    """
+    path = Path(path)
+    document = read_json(path)
+    try:
+        records = by_id(document["images"], "image")
+        shapes = _shapes(path, document, records)
+        check_images(path, [record["file_name"] for record in records.values()], Path(images))
+    except KeyError as error:
+        raise DatasetError(f"{path}: not a COCO document, it lacks {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise DatasetError(f"{path}: not a COCO document ({error})") from error
+    return (_read_image(path, record, shapes[key]) for key, record in records.items())
+
+
+def _shapes(path: Path, document: Record, images: Record) -> dict[Any, list[tuple[str, Any]]]:
+    """Category and segmentation of the annotations of each image."""
+    categories = {key: c["name"] for key, c in by_id(document["categories"], "category").items()}
+    shapes = defaultdict(list)
+    for key, annotation in by_id(document["annotations"], "annotation").items():
+        image, category = annotation["image_id"], annotation["category_id"]
+        if image not in images or category not in categories:
+            raise DatasetError(f"{path}: annotation {key}: its image or category is not there")
+        if not annotation.get("segmentation"):
+            raise DatasetError(f"{path}: annotation {key}: a box without segmentation")
+        shapes[image].append((categories[category], annotation["segmentation"]))
+    check_labels(path, (label for found in shapes.values() for label, _ in found))
+    return shapes
+
+
+def _read_image(path: Path, record: Record, shapes: list[tuple[str, Any]]) -> SkyMask:
+    try:
+        size = checked_size(record["height"], record["width"])
+        regions = ((label, _region(segmentation, size)) for label, segmentation in shapes)
+        return SkyMask(record["file_name"], merge_regions(regions, size))
+    except KeyError as error:
+        raise DatasetError(f"{path}: image {record['file_name']}: no {error}") from error
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{path}: image {record['file_name']}: {error}") from error
+
+
+def _region(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    return segment_labels([segmentation], size)[0] > 0

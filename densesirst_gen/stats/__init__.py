@@ -1,0 +1,1 @@
+"""The numbers of a dataset: measured, compared with another's, reported."""

@@ -1,0 +1,1 @@
+"""What `stats` says, draws and writes."""
