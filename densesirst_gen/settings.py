@@ -1,10 +1,11 @@
-"""Checked settings: frozen records whose fields carry a rule, a help text and a default."""
+"""Checked settings: frozen records whose fields carry a default, a meaning and a rule."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, Self
 
 
 class ConfigError(ValueError):
@@ -19,14 +20,14 @@ def option(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Any:
-    """A field of a `DetectorConfig`.
+    """A field of `Settings` with one value.
 
     Parameters
     ----------
     default : object
         Its type is the value's type; None for text that may be missing.
     text : str
-        For the command line's help.
+        What it means, for the command line's help.
     among : tuple
         The values allowed, if few.
     low, high : float
@@ -35,19 +36,52 @@ def option(
     return field(default=default, metadata={"help": text, "among": among, "range": (low, high)})
 
 
+def drawn(
+    default: tuple[float, float],
+    text: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float | None = None,
+    degrees: bool = False,
+) -> Any:
+    """A field of `Settings` with a range (low, high) that is drawn from.
+
+    One number x stands for (x, x).
+
+    Parameters
+    ----------
+    default : tuple
+        Of whole numbers, or of numbers: the range is, too.
+    text : str
+        See `option`.
+    low, high : float
+        Ends of the range lie between them, both included.
+    above : float, optional
+        In place of `low`, itself not included.
+    degrees : bool
+        Radians in memory, degrees in dictionaries and files.
+    """
+    limits = {"range": (low if above is None else above, high), "above": above is not None}
+    return field(
+        default=default,
+        metadata={"help": text, "among": (), **limits, "drawn": True, "degrees": degrees},
+    )
+
+
 @dataclass(frozen=True)
-class DetectorConfig:
-    """Settings of a detector: a frozen record whose fields are made by `option`.
+class Settings:
+    """A frozen record whose fields are made by `option` and `drawn`.
 
     Raises
     ------
     ConfigError
-        If a value breaks the rule of its field; the message names field, rule and value.
+        If a value breaks the rule of its field.
     """
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = _as_tuple(getattr(self, f.name))
+            value = _normal(f, getattr(self, f.name))
             object.__setattr__(self, f.name, value)
             if not _fits(f, value):
                 self.refuse(f.name, _rule(f))
@@ -58,23 +92,67 @@ class DetectorConfig:
             f"{type(self).__name__}.{name} must be {rule}, got {getattr(self, name)!r}"
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON and TOML, angles in degrees."""
+        return {f.name: _to_file(f, getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], base: Self | None = None) -> Self:
+        """Settings from plain values (angles in degrees), the rest from `base` or the default.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value breaks its rule.
+        """
+        known = {f.name: f for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"unknown setting {name!r}; known: {', '.join(known)}")
+        parsed = {name: _from_file(known[name], value) for name, value in values.items()}
+        return replace(base or cls(), **parsed)
+
+
+def _normal(f: Field[Any], value: Any) -> Any:
+    """Lists, as JSON has them, become tuples; one number a range, where one is asked for."""
+    if "drawn" in f.metadata and _is_number(value):
+        return (value, value)
+    return _as_tuple(value)
+
 
 def _as_tuple(value: Any) -> Any:
-    """Lists, as JSON has them, become tuples."""
     return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def _fits(f: Field[Any], value: Any) -> bool:
-    low, high = f.metadata["range"]
     if f.metadata["among"]:
-        return any(
-            value == allowed and type(value) is type(allowed) for allowed in f.metadata["among"]
-        )
+        return any(value == v and type(value) is type(v) for v in f.metadata["among"])
     if f.default is None:
         return value is None or isinstance(value, str)
-    if isinstance(f.default, float):
-        return type(value) in (int, float) and low <= value <= high
-    return type(value) is type(f.default) and (type(value) is not int or low <= value <= high)
+    if "drawn" in f.metadata:
+        is_pair = isinstance(value, tuple) and len(value) == 2
+        return is_pair and all(_is_within(f, v) for v in value) and value[0] <= value[1]
+    if _is_number(f.default):
+        return _is_within(f, value)
+    return type(value) is type(f.default)
+
+
+def _is_within(f: Field[Any], value: Any) -> bool:
+    """Whether it is a number as the field holds them, whole or not, within its limits."""
+    low, high = f.metadata["range"]
+    if not _is_number(value) or (_is_whole(f) and not isinstance(value, int)):
+        return False
+    return low <= value <= high and not (value == low and f.metadata.get("above"))
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def _is_whole(f: Field[Any]) -> bool:
+    default: Any = f.default
+    return isinstance(default[0] if "drawn" in f.metadata else default, int)
 
 
 def _rule(f: Field[Any]) -> str:
@@ -82,8 +160,31 @@ def _rule(f: Field[Any]) -> str:
         return "one of " + ", ".join(map(repr, f.metadata["among"]))
     if f.default is None:
         return "text or None"
-    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-    kind = kinds.get(type(f.default), f"a {type(f.default).__name__}")
+    if "drawn" in f.metadata:
+        return f"(low, high){', whole numbers' * _is_whole(f)} with {_limits(f, 'low <= high')}"
+    if isinstance(f.default, bool):
+        return "true or false"
+    if not _is_number(f.default):
+        return f"a {type(f.default).__name__}"
     low, high = f.metadata["range"]
-    least = f", at least {low:g}" if math.isfinite(low) else ""
-    return kind + least + (f", at most {high:g}" if math.isfinite(high) else "")
+    ends = f" in [{low:g}, {high:g}]" if math.isfinite(high) else f" >= {low:g}"
+    return ("a whole number" if _is_whole(f) else "a number") + ends * math.isfinite(low)
+
+
+def _limits(f: Field[Any], middle: str) -> str:
+    low, high = f.metadata["range"]
+    least = f"{low:g} {'<' if f.metadata['above'] else '<='} " if math.isfinite(low) else ""
+    return least + middle + (f" <= {high:g}" if math.isfinite(high) else "")
+
+
+def _to_file(f: Field[Any], value: Any) -> Any:
+    if f.metadata.get("degrees"):
+        return [round(math.degrees(v), 9) for v in value]
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_file(f: Field[Any], value: Any) -> Any:
+    value = _normal(f, value)
+    if f.metadata.get("degrees") and isinstance(value, tuple) and all(map(_is_number, value)):
+        return tuple(math.radians(v) for v in value)
+    return value

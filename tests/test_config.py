@@ -46,12 +46,8 @@ def test_a_wrong_value_is_named(name: str, value: Any) -> None:
         PasteConfig(**{name: value})
 
 
-def test_every_field_has_a_rule_that_is_tested_and_a_help() -> None:
-    tested = {name for name, _ in WRONG}
-    for f in fields(PasteConfig):
-        assert f.metadata["help"], f.name
-        rules = {g.metadata["rule"] for g in fields(PasteConfig) if g.name in tested}
-        assert f.metadata["rule"] in rules
+def test_every_field_has_a_help() -> None:
+    assert all(f.metadata["help"] for f in fields(PasteConfig))
 
 
 def test_an_unknown_name_is_an_error() -> None:
@@ -82,10 +78,6 @@ def test_values_survive_a_dictionary(angles: tuple[int, int], gain: float, n: in
     again = PasteConfig.from_dict(config.to_dict())
     assert replace(again, angle=config.angle) == config
     assert again.angle == pytest.approx(config.angle, abs=1e-10)
-
-
-def test_one_number_is_a_range_of_one_value() -> None:
-    assert PasteConfig.from_dict({"gain": 0.7}).gain == (0.7, 0.7)
 
 
 def test_a_config_cannot_be_changed() -> None:

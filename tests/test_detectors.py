@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from densesirst_gen.detection.detectors.base import (
     to_native_boxes,
     to_native_map,
 )
-from densesirst_gen.settings import ConfigError, DetectorConfig, option
+from densesirst_gen.settings import ConfigError
 
 # ---- registry and settings
 
@@ -52,43 +52,6 @@ def test_every_setting_has_a_help_text(name: str) -> None:
 def test_unknown_names_and_values_are_refused_with_the_known_ones(call, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         call()
-
-
-@dataclass(frozen=True)
-class Settings(DetectorConfig):
-    number: float = option(0.5, "a number", low=0, high=1)
-    count: int = option(3, "a count", low=1)
-    flag: bool = option(True, "a flag")
-    path: str | None = option(None, "a path")
-    kind: str = option("a", "a kind", among=("a", "b"))
-    three: bool | None = option(None, "not said, yes, no", among=(None, True, False))
-    pairs: tuple = option((), "pairs")
-
-
-@pytest.mark.parametrize(
-    ("values", "rule"),
-    [
-        ({"number": 1.5}, "a number, at least 0, at most 1, got 1.5"),
-        ({"number": True}, "a number, .*, got True"),
-        ({"number": float("nan")}, "a number, .*, got nan"),
-        ({"count": 0}, "a whole number, at least 1, got 0"),
-        ({"count": 2.0}, "a whole number, .*, got 2.0"),
-        ({"flag": 1}, "true or false, got 1"),
-        ({"path": 3}, "text or None, got 3"),
-        ({"kind": "c"}, "one of 'a', 'b', got 'c'"),
-        ({"three": 1}, "one of None, True, False, got 1"),
-        ({"pairs": 3}, "a tuple, got 3"),
-    ],
-)
-def test_a_setting_that_breaks_its_rule_is_named(values: dict[str, object], rule: str) -> None:
-    (name,) = values
-    with pytest.raises(ConfigError, match=rf"Settings\.{name} must be {rule}"):
-        Settings(**values)
-
-
-def test_settings_that_keep_their_rules() -> None:
-    settings = Settings(number=1, count=5, path="x", kind="b", three=False, pairs=[[1, 2], [3, 4]])
-    assert settings.pairs == ((1, 2), (3, 4))
 
 
 # ---- inputs

@@ -18,7 +18,6 @@ from densesirst_gen.datasets import SceneFile
 from densesirst_gen.detection.detectors import detector_class, detector_names
 from densesirst_gen.detection.detectors.base import Preprocess, to_native_boxes
 from densesirst_gen.detection.training.data import (
-    PASTES,
     Collate,
     EvalScenes,
     Sample,
@@ -214,7 +213,7 @@ def test_pastes_come_with_boxes_and_copy_paste_ignores_the_sky(targets: TargetLi
     sky[:48] = True
     pasted = {
         name: TrainScenes(scenes(8, sky=sky, targets=0), replace(NATIVE, augment=name), targets)
-        for name in PASTES
+        for name in ("bag-cp", "copy-paste")
     }
     lowest = {n: max(float(s.boxes[:, 3].max()) for s in data) for n, data in pasted.items()}
     assert lowest["bag-cp"] <= 48 < lowest["copy-paste"]
@@ -301,7 +300,7 @@ def test_an_unknown_option_names_those_there_are() -> None:
     [
         ({"zoom": (2.0, 1.0)}, "TrainConfig.zoom must be"),
         ({"milestones": (0.5, 1.5)}, "TrainConfig.milestones must be"),
-        ({"epochs": 0}, "TrainConfig.epochs must be a whole number, at least 1, got 0"),
+        ({"epochs": 0}, "TrainConfig.epochs must be a whole number >= 1, got 0"),
         ({"augment": "mosaic"}, "TrainConfig.augment must be one of 'none', 'bag-cp'"),
         ({"select_by": "iou"}, "ap or f1 for a detector of boxes"),
     ],

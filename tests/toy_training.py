@@ -19,13 +19,18 @@ from torch import nn
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.datasets.devkit import devkit_files
 from densesirst_gen.detection import detectors
-from densesirst_gen.detection.detectors.base import Detector, Preprocess, mask_predictions
+from densesirst_gen.detection.detectors.base import (
+    Detector,
+    DetectorConfig,
+    Preprocess,
+    mask_predictions,
+)
 from densesirst_gen.detection.detectors.parts.losses import bce_loss, soft_iou_loss
 from densesirst_gen.detection.training.parts import held_out_part, train_part
 from densesirst_gen.detection.training.run import Running, Task, run_training
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 SPLITS = {"train_v2": range(5), "val_v2": range(5, 7), "test_v2": range(7, 9)}
 TINY = {"epochs": 3, "batch": 2, "size": 64, "lr": 1e-3, "warmup": 0}

@@ -54,8 +54,8 @@ def _option_type(f: Any) -> dict[str, Any]:
     values = default if isinstance(default, list) else [default]
     words = " ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values)
     common = {"default": None, "help": f"{f.metadata['help']}  [{words}]"}
-    if f.metadata["rule"] == "choice":
-        return {**common, "type": click.Choice(f.metadata["choices"])}
+    if f.metadata["among"]:
+        return {**common, "type": click.Choice(f.metadata["among"])}
     if isinstance(f.default, bool):
         return common
     if isinstance(f.default, tuple):

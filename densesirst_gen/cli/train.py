@@ -22,11 +22,12 @@ from densesirst_gen.cli.options import (
     progress_bar,
     span_option,
 )
+from densesirst_gen.paste.config import TARGET_PROFILES
 
 if TYPE_CHECKING:
     from densesirst_gen.detection.training.run import Running
 
-AUGMENTS = ("none", "bag-cp", "copy-paste")
+AUGMENTS = ("none", *TARGET_PROFILES)
 PRESETS = ("paper", "official")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -1,4 +1,4 @@
-"""The settings of the method: one frozen record, three named values of it.
+"""The settings of the method: one frozen record, and named values of it.
 
 Gray levels are 8-bit ones (see `densesirst_gen.scene.scene`). Every range is ``(low, high)``, drawn
 uniformly. Sources: the paper's equations, and what its released data show.
@@ -7,26 +7,16 @@ uniformly. Sources: the paper's equations, and what its released data show.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
-from densesirst_gen.settings import ConfigError
+from densesirst_gen.settings import Settings, drawn, option
 
 Range = tuple[float, float]
 Counts = tuple[int, int]
 
 
-def _option(default: Any, rule: str, text: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"rule": rule, "help": text, **metadata})
-
-
-def _choice(default: str, choices: tuple[str, ...], text: str) -> Any:
-    return _option(default, "choice", text, choices=choices)
-
-
 @dataclass(frozen=True)
-class PasteConfig:
+class PasteConfig(Settings):
     """How targets are chosen, shaped, placed and fused. The default is the profile ``bag-cp``.
 
     Angles are radians here and degrees in dictionaries, files and on the command line.
@@ -38,70 +28,65 @@ class PasteConfig:
         If a value breaks the rule of its field.
     """
 
-    source: str = _choice(
+    source: str = option(
         "library",
-        ("library", "scene"),
         "what is pasted: targets of the library, or the texture of random scene regions",
+        among=("library", "scene"),
     )
-    level: str = _choice(
+    level: str = option(
         "release",
-        ("release", "library"),
         "how bright: peaks drawn as in the released data, or each target's own contrast",
+        among=("release", "library"),
     )
-    flatten: float = _option(
-        0.15, "unit", "exponent on the target's shape: 1 keeps its profile, 0 makes it flat"
+    flatten: float = option(
+        0.15, "exponent on the target's shape: 1 keeps its profile, 0 makes it flat", low=0, high=1
     )
-    region: str = _choice("sky", ("sky", "anywhere"), "where regions may lie")
-    arrangement: str = _choice(
-        "clusters", ("clusters", "sparse"), "targets together in regions, or each on its own"
+    region: str = option("sky", "where regions may lie", among=("sky", "anywhere"))
+    arrangement: str = option(
+        "clusters", "targets together in regions, or each on its own", among=("clusters", "sparse")
     )
-    fusion: str = _choice(
-        "gaussian", ("gaussian", "copy"), "softened by a Gaussian (Eq. 1-2), or copied hard"
+    fusion: str = option(
+        "gaussian", "softened by a Gaussian (Eq. 1-2), or copied hard", among=("gaussian", "copy")
     )
-    rotate: str = _choice(
-        "both", ("both", "target", "gaussian", "none"), "what the angle turns (Eq. 3)"
+    rotate: str = option(
+        "both", "what the angle turns (Eq. 3)", among=("both", "target", "gaussian", "none")
     )
-    resize: str = _choice(
+    resize: str = option(
         "stretch",
-        ("stretch", "shrink"),
         "every target becomes patch-px wide and high, or only larger ones shrink to it",
+        among=("stretch", "shrink"),
     )
-    normalise: bool = _option(True, "flag", "stretch the Gaussian over its patch to 0..1")
-    n_regions: Counts = _option((1, 3), "counts", "regions in an image")
-    region_px: int = _option(20, "positive", "side of a region, pixels")
-    smoothest_of: int = _option(1, "positive", "candidates of which the smoothest region is taken")
-    per_region: Counts = _option((9, 9), "counts", "targets tried in each region")
-    attempts: int = _option(100, "positive", "random positions tried for a target")
-    patch_px: int = _option(5, "positive", "largest side of a pasted target's patch, pixels")
-    gap_px: Counts = _option((1, 1), "counts", "free pixels around a target's patch")
-    gain: Range = _option((0.5, 1.0), "gain", "lambda of Eq. 1")
-    sigma: Range = _option((0.3, 0.6), "above0", "sigma of Eq. 2, in half patches")
-    offset: Range = _option((-0.2, 0.0), "offset", "rho of Eq. 2, in half patches from the centre")
-    angle: Range = _option(
-        (-math.pi / 2, math.pi / 2), "range", "theta of Eq. 3, degrees", degrees=True
+    normalise: bool = option(True, "stretch the Gaussian over its patch to 0..1")
+    n_regions: Counts = drawn((1, 3), "regions in an image", low=1)
+    region_px: int = option(20, "side of a region, pixels", low=1)
+    smoothest_of: int = option(1, "candidates of which the smoothest region is taken", low=1)
+    per_region: Counts = drawn((9, 9), "targets tried in each region", low=1)
+    attempts: int = option(100, "random positions tried for a target", low=1)
+    patch_px: int = option(5, "largest side of a pasted target's patch, pixels", low=1)
+    gap_px: Counts = drawn((1, 1), "free pixels around a target's patch", low=1)
+    gain: Range = drawn((0.5, 1.0), "lambda of Eq. 1", above=0, high=1)
+    sigma: Range = drawn((0.3, 0.6), "sigma of Eq. 2, in half patches", above=0)
+    offset: Range = drawn(
+        (-0.2, 0.0), "rho of Eq. 2, in half patches from the centre", low=-1, high=1
     )
-    mask_threshold: float = _option(
-        25 / 255, "unit", "a pixel is target where gain x Gaussian exceeds this"
+    angle: Range = drawn((-math.pi / 2, math.pi / 2), "theta of Eq. 3, degrees", degrees=True)
+    mask_threshold: float = option(
+        25 / 255, "a pixel is target where gain x Gaussian exceeds this", low=0, high=1
     )
-    min_increment: float = _option(
+    min_increment: float = option(
         1.0,
-        "from0",
         "least rise of a target's brightest pixel, gray levels; fainter ones are left out",
+        low=0,
     )
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(f.default, tuple):
-                value = _as_pair(f, value)
-                object.__setattr__(self, f.name, value)
-            if not _fits(f, value):
-                raise ConfigError(f"PasteConfig.{f.name} must be {_rule_text(f)}, got {value!r}")
+        super().__post_init__()
         least = self.patch_px + 2 * self.window_margin
         if self.region_px < least:
-            raise ConfigError(
-                f"PasteConfig.region_px must be at least {least}, a patch of {self.patch_px} with "
-                f"its gap of {self.window_margin}, got {self.region_px}"
+            self.refuse(
+                "region_px",
+                f"at least {least}, a patch of {self.patch_px} with its gap of "
+                f"{self.window_margin}",
             )
 
     @property
@@ -121,94 +106,6 @@ class PasteConfig:
             return self.region_px
         return self.patch_px + 2 * self.window_margin
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON and TOML, angles in degrees."""
-        return {f.name: _to_file(f, getattr(self, f.name)) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], base: PasteConfig | None = None) -> PasteConfig:
-        """Settings from plain values (angles in degrees), the rest from `base` or the default.
-
-        Raises
-        ------
-        ConfigError
-            If a name is unknown or a value breaks its rule.
-        """
-        known = {f.name: f for f in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise ConfigError(f"unknown setting {name!r}; known: {', '.join(known)}")
-        parsed = {name: _from_file(known[name], value) for name, value in values.items()}
-        return replace(base or cls(), **parsed)
-
-
-def _as_pair(f: Field[Any], value: Any) -> Any:
-    """A single number x means (x, x)."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value, value)
-    return tuple(value) if isinstance(value, list | tuple) else value
-
-
-_RULES: dict[str, tuple[str, Any]] = {
-    "unit": ("a number in [0, 1]", lambda v: _number(v) and 0 <= v <= 1),
-    "from0": ("a number >= 0", lambda v: _number(v) and v >= 0),
-    "positive": ("a whole number >= 1", lambda v: _whole(v) and v >= 1),
-    "flag": ("true or false", lambda v: isinstance(v, bool)),
-    "counts": (
-        "(low, high), whole numbers with 1 <= low <= high",
-        lambda v: _ordered(v) and all(map(_whole, v)) and v[0] >= 1,
-    ),
-    "gain": (
-        "(low, high) with 0 < low <= high <= 1",
-        lambda v: _ordered(v) and v[0] > 0 and v[1] <= 1,
-    ),
-    "above0": ("(low, high) with 0 < low <= high", lambda v: _ordered(v) and v[0] > 0),
-    "offset": (
-        "(low, high) with -1 <= low <= high <= 1",
-        lambda v: _ordered(v) and v[0] >= -1 and v[1] <= 1,
-    ),
-    "range": ("(low, high) with low <= high", lambda v: _ordered(v)),
-}
-
-
-def _number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _ordered(value: Any) -> bool:
-    is_pair = isinstance(value, tuple) and len(value) == 2 and all(map(_number, value))
-    return is_pair and value[0] <= value[1]
-
-
-def _fits(f: Field[Any], value: Any) -> bool:
-    if f.metadata["rule"] == "choice":
-        return value in f.metadata["choices"]
-    return bool(_RULES[f.metadata["rule"]][1](value))
-
-
-def _rule_text(f: Field[Any]) -> str:
-    if f.metadata["rule"] == "choice":
-        return "one of " + ", ".join(f.metadata["choices"])
-    return str(_RULES[f.metadata["rule"]][0])
-
-
-def _to_file(f: Field[Any], value: Any) -> Any:
-    if f.metadata.get("degrees"):
-        return [round(math.degrees(v), 9) for v in value]
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _from_file(f: Field[Any], value: Any) -> Any:
-    value = _as_pair(f, value) if isinstance(f.default, tuple) else value
-    if f.metadata.get("degrees") and _ordered(value):
-        return tuple(math.radians(v) for v in value)
-    return value
-
 
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
@@ -224,7 +121,10 @@ PROFILES: dict[str, PasteConfig] = {
         gap_px=(1, 2),
         offset=(0.0, 0.2),
     ),
+    "copy-paste": PasteConfig(region="anywhere", fusion="copy", arrangement="sparse"),
 }
+TARGET_PROFILES = tuple(name for name, c in PROFILES.items() if c.library_kind == "targets")
+"""Those that paste targets, which are all that a training can: it has no library of regions."""
 
 
 def toml_text(config: PasteConfig) -> str:

@@ -47,6 +47,7 @@ from densesirst_gen.detection.detectors.adsnet_sparse import (
 from densesirst_gen.detection.detectors.base import (
     IGNORE,
     Detector,
+    DetectorConfig,
     ImageMeta,
     Prediction,
     Preprocess,
@@ -56,7 +57,7 @@ from densesirst_gen.detection.detectors.base import (
 from densesirst_gen.detection.detectors.parts.backbones import load_weights, resnet
 from densesirst_gen.detection.detectors.parts.layers import ConvNormAct, conv_same
 from densesirst_gen.detection.detectors.parts.losses import bce_loss, focal_loss
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 LEVELS = (2, 3, 4)
 FINEST, COARSEST = 4, 16  # strides

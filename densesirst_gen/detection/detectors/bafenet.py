@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from densesirst_gen.detection.detectors.base import (
     IGNORE,
     Detector,
+    DetectorConfig,
     ImageMeta,
     Prediction,
     Preprocess,
@@ -49,7 +50,7 @@ from densesirst_gen.detection.detectors.parts.layers import (
     nms,
 )
 from densesirst_gen.detection.detectors.parts.losses import bce_loss, ciou, focal_loss, iou_loss
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 GROUPS = 32
 TOWER_DEPTH = 4

@@ -16,10 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from densesirst_gen.settings import DetectorConfig
+from densesirst_gen.settings import Settings
 
 IGNORE = 255
 UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class DetectorConfig(Settings):
+    """Settings of a detector."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from densesirst_gen.detection.detectors.base import (
     IGNORE,
     Detector,
+    DetectorConfig,
     ImageMeta,
     Prediction,
     Preprocess,
@@ -50,7 +51,7 @@ from densesirst_gen.detection.detectors.parts.losses import (
     focal_loss,
     soft_iou_loss,
 )
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 LEVELS = (1, 2, 3)
 REDUCTION = 8

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from densesirst_gen.detection.detectors.base import (
     Detector,
+    DetectorConfig,
     ImageMeta,
     Prediction,
     Preprocess,
@@ -58,7 +59,7 @@ from densesirst_gen.detection.detectors.parts.losses import (
     nwd,
     true_probability,
 )
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 conv = partial(ConvNormAct, norm=batch_norm, act=nn.SiLU)
 

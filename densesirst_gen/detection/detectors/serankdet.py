@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from densesirst_gen.detection.detectors.base import (
     Detector,
+    DetectorConfig,
     ImageMeta,
     Prediction,
     Preprocess,
@@ -46,7 +47,7 @@ from densesirst_gen.detection.detectors.base import (
 from densesirst_gen.detection.detectors.parts.layers import conv_same
 from densesirst_gen.detection.detectors.parts.losses import soft_iou_loss
 from densesirst_gen.detection.detectors.serankdet_attention import SeRank, SparseAttention
-from densesirst_gen.settings import DetectorConfig, option
+from densesirst_gen.settings import option
 
 LEVELS = 5
 DILATIONS = (2, 4, 2)

@@ -28,17 +28,12 @@ from densesirst_gen.detection.detectors.base import (
     to_input_boxes,
 )
 from densesirst_gen.detection.training.settings import TrainConfig
-from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.predict import default_store
 
-PASTES = {
-    "bag-cp": PasteConfig(),
-    "copy-paste": PasteConfig(region="anywhere", fusion="copy", arrangement="sparse"),
-}
 BLUR_SHARE = 0.5
 LEAST_SIGMA = 0.05
 """Below, OpenCV takes a σ of its own; such a blur does nothing."""
@@ -191,7 +186,7 @@ class TrainScenes(TorchDataset[Sample]):
         if library is not None:
             self.paste = BagCopyPaste(
                 library,
-                PASTES[config.augment],
+                config.augment,
                 p=config.paste,
                 seed=config.seed,
                 sky="predict",

@@ -9,18 +9,20 @@ from typing import Any
 
 from densesirst_gen.detection.detectors import detector_class
 from densesirst_gen.detection.detectors.base import Detector
-from densesirst_gen.settings import ConfigError, DetectorConfig, option
+from densesirst_gen.paste.config import TARGET_PROFILES
+from densesirst_gen.settings import ConfigError, Settings, drawn, option
 
-AUGMENTS = ("none", "bag-cp", "copy-paste")
+AUGMENTS = ("none", *TARGET_PROFILES)
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
 WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
-class TrainConfig(DetectorConfig):
+class TrainConfig(Settings):
     """How a detector is trained: everything that decides the result, beside data and detector.
 
-    Each field's meaning is its ``metadata["help"]``.
+    Each field's meaning is its ``metadata["help"]``. ``augment`` is none, or one
+    of `densesirst_gen.paste.config.TARGET_PROFILES`.
     """
 
     epochs: int = option(20, "passes over the training images", low=1)
@@ -43,7 +45,9 @@ class TrainConfig(DetectorConfig):
     size: int = option(512, "longer side of the input, px; 0: as the image is", low=0)
     fit: str = option("keep", "aspect of the input", among=("keep", "stretch"))
     flip: float = option(0.5, "share of images mirrored left to right", low=0, high=1)
-    zoom: tuple[float, ...] = option((1.0, 1.0), "range of random zoom; too large is cut at random")
+    zoom: tuple[float, float] = drawn(
+        (1.0, 1.0), "random zoom; too large is cut at random", above=0
+    )
     crop: int = option(0, "side of random squares cut out, px; 0: the size of the input", low=0)
     on_target: float = option(0.5, "share of crops around a random target", low=0, high=1)
     blur: float = option(0.0, "greatest σ of blur, input px, of half the images; 0: none", low=0)
@@ -57,8 +61,6 @@ class TrainConfig(DetectorConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.zoom) != 2 or not 0 < self.zoom[0] <= self.zoom[1]:
-            self.refuse("zoom", "(low, high) with 0 < low <= high")
         if not all(0 < share < 1 for share in self.milestones):
             self.refuse("milestones", "shares of the run, between 0 and 1")
 
