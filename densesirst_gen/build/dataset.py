@@ -81,7 +81,7 @@ def build_dataset(
     chosen = set(names) if names is not None else {s.name for s in dataset.scenes}
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
     with ExitStack() as stack:
-        run = stack.enter_context(workers(jobs))
+        run = stack.enter_context(workers(jobs, [produce.__module__]))
         provide = partial(_provide_library, library, dataset, recipe, run)
         if dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -47,7 +47,7 @@ def measure(
     progress : callable
         Wraps (results, total) for a progress bar.
     """
-    with workers(jobs) as mapped:
+    with workers(jobs, [__name__]) as mapped:
         results = sorted(progress(mapped(measure_file, files), len(files)), key=lambda r: r[0])
     stats = collect_stats(part for _, part in results if isinstance(part, SceneStats))
     return Measured(stats, {name: part for name, part in results if isinstance(part, str)})

@@ -247,9 +247,7 @@ def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scori
 
 def _score_boxes(scene: Scene, found: FoundBoxes) -> SceneScore:
     truth = annotate(scene.labels)
-    black, white = scene.levels
-    gray = (scene.image.astype(np.float32) - black) * (255 / (white - black))
-    points = MNoCoAP().measure(gray, found, truth.boxes)
+    points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
 
@@ -322,7 +320,7 @@ def evaluate(
     scoring = scoring or Scoring()
     kind = predictions.kind
     tasks = [(file, kind, predictions.found.get(file.name), scoring) for file in files]
-    with workers(jobs) as mapped:
+    with workers(jobs, [__name__]) as mapped:
         return collect(kind, progress(mapped(_score_file, tasks), len(tasks)), scoring)
 
 

@@ -133,8 +133,7 @@ def _describe(scenes: Iterable[Scene]) -> _Side:
 
 def _features(scene: Scene, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N, F) numbers of targets, from a window of 11 x 11 pixels around each; gray levels."""
-    black, white = scene.levels
-    gray = (scene.image.astype(np.float64) - black) * (255 / (white - black))
+    gray = scene.gray()
     x0, y0 = (boxes[:, :2] + boxes[:, 2:] - 1).T // 2
     half = SIDE // 2
     pixels = sliding_window_view(np.pad(gray, half, mode="edge"), (SIDE, SIDE))[y0, x0]
