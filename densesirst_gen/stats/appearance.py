@@ -161,17 +161,17 @@ def asymmetry(own: Pixels, increment: np.ndarray, boxes: np.ndarray) -> np.ndarr
     return (centroid - centre) / 2
 
 
-def region_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
-    """Texture of the background of each region, (K,): log(std + 0.5), std in gray levels.
+def group_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+    """Texture of the background of each group, (K,): log(std + 0.5), std in gray levels.
 
-    Over the ground in the region's box padded by 2 px, about the 20 px window that a cluster is
+    Over the ground in the group's box padded by 2 px, about the 20 px window that a cluster is
     pasted into. The half gray level keeps flat background finite; log 0.5 without ground.
 
     Parameters
     ----------
     scene : Scene
     boxes : ndarray, (K, 4), int
-        Boxes of the regions, half-open xyxy.
+        Boxes of the groups, half-open xyxy.
     """
     pixels = box_pixels(boxes, scene.shape, REGION_PAD)
     pixels = pixels.where(pixels.of(ground(scene)))

@@ -121,9 +121,9 @@ def _describe(scenes: Iterable[Scene]) -> _Side:
         notes = annotate(scene.labels)
         if len(notes) < 2:
             continue
-        region = clusters(notes.points)
-        inside = np.flatnonzero(np.bincount(region)[region] > 1)
-        found, member = np.unique(region[inside], return_inverse=True)
+        group = clusters(notes.points)
+        inside = np.flatnonzero(np.bincount(group)[group] > 1)
+        found, member = np.unique(group[inside], return_inverse=True)
         if len(found):
             rows.append(_features(scene, notes.boxes[inside], inside + 1))
             cluster.append(member + len(names))
