@@ -147,7 +147,9 @@ def place(
     attempts: int,
     xp: Any = np,
 ) -> tuple[Any, Any]:
-    """Place the patches of clusters in their windows, in order, all clusters at once.
+    """Place the patches of clusters in their windows; with numpy, the reference that tests compare.
+
+    In order, all clusters at once.
 
     A patch's box, widened by its gap, must not touch the mask of an earlier patch. With m of M
     corners free, "up to A random tries" would succeed with probability ``1 - (1 - m / M) ** A`` and
