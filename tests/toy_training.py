@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from conftest import make_scene
+from scenes import make_scene
 from torch import nn
 
 from densesirst_gen.datasets import read_dataset
