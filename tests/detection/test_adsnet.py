@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import overfit, toy_batch, toy_metas
+from toy_detection import TINY_OPTIONS, n_parameters, overfit, tiny, toy_batch, toy_metas
 
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.adsnet import (
@@ -39,16 +39,7 @@ from densesirst_gen.detection.detectors.parts.backbones import resnet
 from densesirst_gen.detection.metrics import PixelScores
 from densesirst_gen.settings import ConfigError
 
-TINY = {"width": 8, "stem_width": 8}
-SMALL = {**TINY, "patches": 4}
 TABLE_8 = ((0.2, 0.4), (0.25, 0.5), (0.3, 0.6), (None, 0.25), (None, None))
-
-
-def tiny(**options: object) -> ADSNet:
-    torch.manual_seed(0)
-    detector = build_detector("adsnet", **{**SMALL, **options})
-    assert isinstance(detector, ADSNet)
-    return detector
 
 
 def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -69,12 +60,12 @@ def random_kept(n_images: int, n: int, count: int, seed: int = 0) -> torch.Tenso
 # ---- counts
 
 
-@pytest.mark.parametrize(("width", "n_parameters"), [(128, 5_682_643), (64, 3_552_787)])
-def test_parameters(width: int, n_parameters: int) -> None:
+@pytest.mark.parametrize(("width", "expected"), [(128, 5_682_643), (64, 3_552_787)])
+def test_parameters(width: int, expected: int) -> None:
     with torch.device("meta"):
         detector = build_detector("adsnet", width=width)
-    assert sum(p.numel() for p in detector.parameters()) == n_parameters
-    assert sum(p.numel() for p in detector.get_submodule("backbone").parameters()) == 2_782_784
+    assert n_parameters(detector) == expected
+    assert n_parameters(detector.get_submodule("backbone")) == 2_782_784
 
 
 @pytest.mark.parametrize(
@@ -99,13 +90,13 @@ def test_the_backbone_takes_public_weights_less_their_last_stage(tmp_path: Path)
     whole = resnet(18, width=8)
     state = {**whole.state_dict(), "fc.weight": torch.zeros(5, 64), "fc.bias": torch.zeros(5)}
     torch.save(state, tmp_path / "resnet18.pth")
-    detector = tiny(weights=str(tmp_path / "resnet18.pth"))
+    detector = tiny("adsnet", weights=str(tmp_path / "resnet18.pth"))
     assert detector.config.weights is None
     for name, value in detector.backbone.state_dict().items():
         assert torch.equal(value, state[name])
     torch.save({**state, "layer5.0.conv1.weight": torch.zeros(1)}, tmp_path / "more.pth")
     with pytest.raises(ValueError, match=r"not in the network: layer5\."):
-        tiny(weights=str(tmp_path / "more.pth"))
+        tiny("adsnet", weights=str(tmp_path / "more.pth"))
 
 
 # ---- aware fusion distribute
@@ -113,7 +104,7 @@ def test_the_backbone_takes_public_weights_less_their_last_stage(tmp_path: Path)
 
 def injection(**options: object) -> Injection:
     torch.manual_seed(0)
-    made = Injection(ADSNetConfig(**TINY, **options))
+    made = Injection(ADSNetConfig(**TINY_OPTIONS["adsnet"], **options))
     shaken(made)
     return made
 
@@ -167,13 +158,13 @@ def test_channel_attention_of_a_single_image_takes_running_statistics() -> None:
 @pytest.mark.parametrize("inject_at", ["level", "global"])
 def test_levels_keep_their_size_and_only_takers_are_changed(inject_at: str) -> None:
     images = torch.rand(1, 1, 64, 96)
-    plain = shaken(tiny(afd=False))._levels(images)
+    plain = shaken(tiny("adsnet", afd=False)).levels(images)
     assert [x.shape[1:] for x in plain] == [(8, 4, 6), (8, 8, 12), (8, 16, 24)]
     for takers in ((4,), (3, 4), (2, 3, 4)):
-        detector = tiny(distribute_to=takers, inject_at=inject_at)
-        detector.load_state_dict(tiny(afd=False).state_dict(), strict=False)
+        detector = tiny("adsnet", distribute_to=takers, inject_at=inject_at)
+        detector.load_state_dict(tiny("adsnet", afd=False).state_dict(), strict=False)
         for level, x, before in zip(
-            (4, 3, 2), shaken(detector)._levels(images), plain, strict=True
+            (4, 3, 2), shaken(detector).levels(images), plain, strict=True
         ):
             assert x.shape == before.shape
             assert torch.equal(x, before) == (level not in takers)
@@ -322,10 +313,10 @@ def test_the_cost_of_the_network_falls_with_what_is_dropped() -> None:
     """Full size on paper: a fifth of the multiplications is saved by the default."""
     images, found = torch.rand(1, 1, 128, 128), []
     for eps in ((0, 0), *TABLE_8[:3], (0.5, 0.9)):
-        found.append(flops(tiny(eps=eps, patches=16).eval(), images))
+        found.append(flops(tiny("adsnet", eps=eps, patches=16).eval(), images))
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == len(found)
-    masked = tiny(eps=(0.5, 0.9), patches=16, sparse_impl="dense_masked").eval()
+    masked = tiny("adsnet", eps=(0.5, 0.9), patches=16, sparse_impl="dense_masked").eval()
     assert flops(masked, images) == found[0]
 
 
@@ -334,8 +325,8 @@ def test_the_cost_of_the_network_falls_with_what_is_dropped() -> None:
 def test_the_sparse_network_is_the_masked_one(
     eps: tuple[float | None, float], patches: int
 ) -> None:
-    sparse = shaken(tiny(eps=eps, patches=patches))
-    masked = shaken(tiny(eps=eps, patches=patches, sparse_impl="dense_masked"))
+    sparse = shaken(tiny("adsnet", eps=eps, patches=patches))
+    masked = shaken(tiny("adsnet", eps=eps, patches=patches, sparse_impl="dense_masked"))
     images = torch.rand(2, 1, 128, 256)
     with torch.no_grad():
         found, expected = sparse(images), masked(images)
@@ -346,8 +337,11 @@ def test_the_sparse_network_is_the_masked_one(
 
 
 def test_weights_serve_any_share_and_none_dropped_is_the_dense_network() -> None:
-    trained = shaken(tiny(eps=(0.3, 0.6)))
-    full, dense = tiny(eps=(0.0, 0.0)).eval(), tiny(eps=(None, None), patches=16).eval()
+    trained = shaken(tiny("adsnet", eps=(0.3, 0.6)))
+    full, dense = (
+        tiny("adsnet", eps=(0.0, 0.0)).eval(),
+        tiny("adsnet", eps=(None, None), patches=16).eval(),
+    )
     full.load_state_dict(trained.state_dict())
     report = dense.load_state_dict(trained.state_dict(), strict=False)
     assert not report.missing_keys
@@ -358,7 +352,7 @@ def test_weights_serve_any_share_and_none_dropped_is_the_dense_network() -> None
 
 
 def test_images_of_a_batch_do_not_see_each_other() -> None:
-    detector, images = shaken(tiny()), torch.rand(3, 1, 64, 64)
+    detector, images = shaken(tiny("adsnet")), torch.rand(3, 1, 64, 64)
     with torch.no_grad():
         together = detector(images)
         alone = [detector(images[k : k + 1]) for k in range(3)]
@@ -370,7 +364,7 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
 
 
 def test_decisions_of_the_network_nest_in_training_and_after() -> None:
-    detector, images = tiny(), torch.rand(2, 1, 64, 64)
+    detector, images = tiny("adsnet"), torch.rand(2, 1, 64, 64)
     for training in (True, False):
         coarse, fine = detector.train(training)(images).kept
         assert (fine <= coarse).all()
@@ -397,7 +391,7 @@ def perfect(targets: Targets) -> RawOutput:
 
 def test_the_truth_has_no_loss_and_is_predicted() -> None:
     images, targets = toy_batch(4, 64, (5, 9))
-    detector = tiny()
+    detector = tiny("adsnet")
     parts = detector.loss(perfect(targets), targets)
     assert set(parts) == {"seg", "cls", "iou"}
     assert all(part.item() == pytest.approx(0, abs=1e-5) for part in parts.values())
@@ -412,7 +406,7 @@ def test_losses_are_per_target_pixel_and_per_target_cell() -> None:
     _, targets = toy_batch(2, 64, (5, 9))
     zeros = tuple(torch.zeros(2, 1, 64 // s, 64 // s) for s in (1, 16, 8, 4))
     raw = RawOutput(zeros[0], zeros[1:], zeros[1:], (None, None))
-    parts, each = tiny().loss(raw, targets), 0.25 * math.log(2)
+    parts, each = tiny("adsnet").loss(raw, targets), 0.25 * math.log(2)
 
     def expected(wanted: torch.Tensor) -> float:
         n, n_positive = wanted.numel(), wanted.sum().item()
@@ -427,7 +421,7 @@ def test_losses_are_per_target_pixel_and_per_target_cell() -> None:
 @pytest.mark.parametrize("label", [0, -1])
 @pytest.mark.parametrize("options", [{}, {"iou_negatives": True, "ratio_loss_weight": 2.0}])
 def test_images_without_targets_or_of_padding_only(label: int, options: dict[str, object]) -> None:
-    detector = tiny(**options)
+    detector = tiny("adsnet", **options)
     parts = detector.loss(detector(torch.rand(2, 1, 64, 64)), empty_targets(2, 64, label))
     sum(parts.values()).backward()
     assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
@@ -438,7 +432,7 @@ def test_images_without_targets_or_of_padding_only(label: int, options: dict[str
 def test_padding_is_not_counted() -> None:
     _, targets = toy_batch(2, 64, (5, 9))
     targets.labels[:, 48:] = -1
-    detector, raw = tiny(iou_negatives=True), tiny()(torch.rand(2, 1, 64, 64))
+    detector, raw = tiny("adsnet", iou_negatives=True), tiny("adsnet")(torch.rand(2, 1, 64, 64))
     before = detector.loss(raw, targets)
     raw.logits[:, :, 48:] = 9
     for x in (*raw.cls, *raw.iou):
@@ -489,26 +483,30 @@ def test_cells_of_targets_learn_their_iou_and_others_on_request() -> None:
     raw = perfect(targets)
     raw.logits[targets.masks == 0] = 40
     missed = RawOutput(raw.logits, raw.cls, tuple(x * 0 for x in raw.iou), raw.kept)
-    assert tiny().loss(missed, targets)["iou"].item() == pytest.approx(3 * math.log(2), rel=1e-5)
+    assert tiny("adsnet").loss(missed, targets)["iou"].item() == pytest.approx(
+        3 * math.log(2), rel=1e-5
+    )
     high = RawOutput(raw.logits, raw.cls, tuple(x * 0 + 40 for x in raw.iou), raw.kept)
-    only, all_ = (tiny(iou_negatives=v).loss(high, targets)["iou"].item() for v in (False, True))
+    only, all_ = (
+        tiny("adsnet", iou_negatives=v).loss(high, targets)["iou"].item() for v in (False, True)
+    )
     assert all_ > only > 0
 
 
 def test_the_ratio_loss_pulls_to_the_kept_share() -> None:
-    detector = tiny(ratio_loss_weight=2.0)
+    detector = tiny("adsnet", ratio_loss_weight=2.0)
     raw = perfect(empty_targets(1, 64))
     kept = (torch.ones(1, 4, 4), torch.ones(1, 4, 4))
     parts = detector.loss(RawOutput(raw.logits, raw.cls, raw.iou, kept), empty_targets(1, 64))
     assert parts["ratio"].item() == pytest.approx(2 * (0.25**2 + 0.5**2))
-    assert "ratio" not in tiny().loss(raw, empty_targets(1, 64))
+    assert "ratio" not in tiny("adsnet").loss(raw, empty_targets(1, 64))
 
 
 # ---- the whole
 
 
 def test_every_parameter_gets_a_gradient() -> None:
-    detector = tiny(distribute_to=(2, 3, 4))
+    detector = tiny("adsnet", distribute_to=(2, 3, 4))
     images, targets = toy_batch(3, 64, (5, 9))
     sum(detector.loss(detector(images), targets).values()).backward()
     assert {n for n, p in detector.named_parameters() if p.grad is None} == set()
@@ -533,7 +531,7 @@ def test_every_parameter_gets_a_gradient() -> None:
     ],
 )
 def test_every_switch_runs_forward_and_back(options: dict[str, object]) -> None:
-    detector = tiny(**options)
+    detector = tiny("adsnet", **options)
     images, targets = toy_batch(2, 64, (5, 9))
     raw = detector(images)
     sum(detector.loss(raw, targets).values()).backward()
@@ -574,8 +572,9 @@ def test_settings_that_break_a_rule_or_do_nothing_are_refused(options, message: 
     [({}, 128), ({"patches": 32}, 256), ({"patches": 4}, 32), ({"eps": (None, None)}, 16)],
 )
 def test_patches_are_whole_cells_of_any_input(options: dict[str, object], divisor: int) -> None:
-    assert ADSNetConfig(**options).divisor == divisor
-    detector = build_detector("adsnet", **{**TINY, **options}).eval()
+    config = ADSNetConfig(**options)
+    assert config.divisor == divisor
+    detector = tiny("adsnet", patches=config.patches, eps=config.eps).eval()
     assert detector.preprocess.divisor == divisor
     with torch.no_grad():
         raw = detector(torch.rand(1, 1, max(divisor, 32), 96 // divisor * divisor or divisor))
@@ -589,7 +588,7 @@ def test_the_iou_score_lowers_what_is_unsure() -> None:
     raw, metas = perfect(targets), [ImageMeta((64, 64))]
     unsure = RawOutput(raw.logits, raw.cls, tuple(x * 0 for x in raw.iou), raw.kept)
     plain, scored = (
-        tiny(use_iou_score=v).predict(unsure, metas)[0].prob_map for v in (False, True)
+        tiny("adsnet", use_iou_score=v).predict(unsure, metas)[0].prob_map for v in (False, True)
     )
     assert plain.max().item() == pytest.approx(1)
     assert scored.max().item() == pytest.approx(math.sqrt(0.5), abs=1e-4)
@@ -597,7 +596,7 @@ def test_the_iou_score_lowers_what_is_unsure() -> None:
 
 def test_one_gray_channel_is_three_alike() -> None:
     """The same function, if the means and deviations were those of the one channel."""
-    three, one = shaken(tiny()), shaken(tiny(in_channels=1))
+    three, one = shaken(tiny("adsnet")), shaken(tiny("adsnet", in_channels=1))
     state = three.state_dict()
     state["backbone.conv1.weight"] = state["backbone.conv1.weight"].sum(1, keepdim=True)
     one.load_state_dict(state)
@@ -610,7 +609,7 @@ def test_one_gray_channel_is_three_alike() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_mixed_precision(training: bool) -> None:
-    detector = tiny(ratio_loss_weight=2.0).train(training)
+    detector = tiny("adsnet", ratio_loss_weight=2.0).train(training)
     images, targets = toy_batch(2, 64, (5, 9))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         parts = detector.loss(detector(images), targets)
@@ -619,7 +618,7 @@ def test_mixed_precision(training: bool) -> None:
 
 
 def test_a_single_image_trains() -> None:
-    detector = tiny()
+    detector = tiny("adsnet")
     images, targets = toy_batch(1, 64, (5, 9))
     sum(detector.loss(detector(images), targets).values()).backward()
     assert detector.mask.weight.grad.isfinite().all()
@@ -641,11 +640,11 @@ def mask_iou(detector: ADSNet, images: torch.Tensor, targets: Targets) -> float:
 def test_it_learns_a_few_images_by_heart_and_drops_patches_afterwards() -> None:
     """When calibrated, two seeds had IoU 0.93 and 0.94 dense, then 0.93 and 0.92 sparse."""
     images, targets = toy_batch(8, 128, (8, 16))
-    dense = tiny(width=32, stem_width=16, patches=16, eps=(None, None))
+    dense = tiny("adsnet", width=32, stem_width=16, patches=16, eps=(None, None))
     overfit(dense, images, targets, steps=60, lr=8e-3)
     overfit(dense, images, targets, steps=30, lr=1e-3)
     assert mask_iou(dense, images, targets) >= 0.85
-    sparse = tiny(width=32, stem_width=16, patches=16)
+    sparse = tiny("adsnet", width=32, stem_width=16, patches=16)
     sparse.load_state_dict(dense.state_dict(), strict=False)
     overfit(sparse, images, targets, steps=20, lr=1e-3)
     assert mask_iou(sparse, images, targets) >= 0.85

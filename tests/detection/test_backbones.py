@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from toy_detection import n_parameters
 
 from densesirst_gen.detection.detectors.parts.backbones import (
     Backbone,
@@ -19,11 +20,7 @@ from densesirst_gen.detection.detectors.parts.backbones import (
 CLASSIFIER = {1: 513_000, 4: 2_049_000}
 
 
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
-def tiny(depth: int = 18, **options) -> Backbone:
+def tiny_resnet(depth: int = 18, **options) -> Backbone:
     torch.manual_seed(0)
     return resnet(depth, width=8, **options)
 
@@ -39,7 +36,7 @@ def test_parameters_of_resnet(depth: int, published: int) -> None:
     with torch.device("meta"):
         network = resnet(depth)
     expansion = network.channels[0] // 64
-    assert count(network) + CLASSIFIER[expansion] == published
+    assert n_parameters(network) + CLASSIFIER[expansion] == published
 
 
 @pytest.mark.parametrize(
@@ -48,13 +45,13 @@ def test_parameters_of_resnet(depth: int, published: int) -> None:
 )
 def test_parameters_of_res2net(variant: str, published: int) -> None:
     with torch.device("meta"):
-        assert count(res2net50(variant)) + CLASSIFIER[4] == published
+        assert n_parameters(res2net50(variant)) + CLASSIFIER[4] == published
 
 
 def test_parameters_of_the_shortened_resnet() -> None:
     with torch.device("meta"):
         network = resnet(18, stages=3)
-    assert count(network) == 2_782_784
+    assert n_parameters(network) == 2_782_784
     assert network.channels == (64, 128, 256)
 
 
@@ -70,7 +67,7 @@ def test_stages_have_their_channels_and_strides(make) -> None:
 
 
 def test_odd_sizes() -> None:
-    for network in (tiny(18), tiny(50), res2net50(width=8)):
+    for network in (tiny_resnet(18), tiny_resnet(50), res2net50(width=8)):
         sizes = [tuple(x.shape[2:]) for x in network(torch.zeros(1, 3, 75, 93))]
         assert sizes == [(19, 24), (10, 12), (5, 6), (3, 3)]
 
@@ -92,7 +89,7 @@ def test_public_names() -> None:
 
 
 def test_the_stride_is_on_the_3x3_convolution_or_as_caffe_had_it() -> None:
-    block, old = tiny(50).layer2[0], tiny(50, style="caffe").layer2[0]
+    block, old = tiny_resnet(50).layer2[0], tiny_resnet(50, style="caffe").layer2[0]
     assert (block.conv1.stride, block.conv2.stride) == ((1, 1), (2, 2))
     assert (old.conv1.stride, old.conv2.stride) == ((2, 2), (1, 1))
 
@@ -128,7 +125,7 @@ def second_split(block: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def test_frozen_norm_keeps_weights_and_statistics_in_training() -> None:
-    network = tiny(norm=FrozenBatchNorm2d).train()
+    network = tiny_resnet(norm=FrozenBatchNorm2d).train()
     before = {k: v.clone() for k, v in network.state_dict().items() if "bn" in k}
     sum(x.sum() for x in network(torch.randn(2, 3, 64, 64))).backward()
     assert network.conv1.weight.grad is not None
@@ -142,7 +139,7 @@ def test_frozen_norm_keeps_weights_and_statistics_in_training() -> None:
 
 
 def resnet_of(in_channels: int) -> Backbone:
-    return tiny(in_channels=in_channels)
+    return tiny_resnet(in_channels=in_channels)
 
 
 def res2net_of(in_channels: int) -> Backbone:
@@ -156,7 +153,7 @@ def public_file(folder: Path, network: nn.Module, **extra: torch.Tensor) -> Path
 
 
 def test_public_weights_load_whole_but_for_the_classifier(tmp_path: Path) -> None:
-    source, network = tiny(), tiny()
+    source, network = tiny_resnet(), tiny_resnet()
     with torch.no_grad():
         source.conv1.weight += 1
     extra = {"fc.weight": torch.zeros(10, 64), "fc.bias": torch.zeros(10)}
@@ -168,21 +165,21 @@ def test_public_weights_load_whole_but_for_the_classifier(tmp_path: Path) -> Non
 
 def test_old_files_have_no_counters(tmp_path: Path) -> None:
     path = tmp_path / "old.pth"
-    state = {k: v for k, v in tiny().state_dict().items() if "num_batches" not in k}
+    state = {k: v for k, v in tiny_resnet().state_dict().items() if "num_batches" not in k}
     torch.save({"state_dict": state}, path)
-    assert load_weights(tiny(), path).loaded == len(state)
+    assert load_weights(tiny_resnet(), path).loaded == len(state)
 
 
 def test_a_shortened_network_leaves_out_what_is_named(tmp_path: Path) -> None:
-    path = public_file(tmp_path, tiny())
+    path = public_file(tmp_path, tiny_resnet())
     with pytest.raises(ValueError, match=r"not in the network: layer4\."):
-        load_weights(tiny(stages=3), path)
-    report = load_weights(tiny(stages=3), path, unused=("fc.", "layer4."))
+        load_weights(tiny_resnet(stages=3), path)
+    report = load_weights(tiny_resnet(stages=3), path, unused=("fc.", "layer4."))
     assert all(name.startswith("layer4.") for name in report.unused)
 
 
 def test_weights_of_another_network_are_refused_and_nothing_changes(tmp_path: Path) -> None:
-    network = tiny(34)
+    network = tiny_resnet(34)
     before = network.conv1.weight.clone()
     with pytest.raises(ValueError, match=r"not in the file: layer1\.2"):
         load_weights(network, public_file(tmp_path, resnet(18, width=8)))
@@ -210,18 +207,18 @@ def test_files_of_other_things_are_refused_and_not_run(tmp_path: Path, content: 
     path = tmp_path / "bad.pth"
     torch.save(content, path)
     with pytest.raises(ValueError, match=r"bad\.pth: not a"):
-        load_weights(tiny(), path)
+        load_weights(tiny_resnet(), path)
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.pth"
-    path.write_bytes(public_file(tmp_path, tiny()).read_bytes()[:5000])
+    path.write_bytes(public_file(tmp_path, tiny_resnet()).read_bytes()[:5000])
     with pytest.raises(ValueError, match=r"cut\.pth: not a file of plain tensors"):
-        load_weights(tiny(), path)
+        load_weights(tiny_resnet(), path)
 
 
 def test_safetensors(tmp_path: Path) -> None:
     files = pytest.importorskip("safetensors.torch")
     path = tmp_path / "weights.safetensors"
-    files.save_file(tiny().state_dict(), path)
-    assert load_weights(tiny(), path).unused == ()
+    files.save_file(tiny_resnet().state_dict(), path)
+    assert load_weights(tiny_resnet(), path).unused == ()

@@ -7,9 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import average_precision, overfit, toy_batch, toy_metas
+from toy_detection import (
+    average_precision,
+    n_parameters,
+    on_paper,
+    overfit,
+    tiny,
+    toy_batch,
+    toy_metas,
+)
 
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.bafenet import (
@@ -34,15 +41,7 @@ from densesirst_gen.detection.detectors.parts.layers import box_iou, cell_centre
 from densesirst_gen.settings import ConfigError
 
 FCOS = {"seg_head": False, "exchange": False, "adapter": False}
-TINY = {"depth": 18, "width": 16, "head_width": 32}
 SIDE, CHANNELS = 6, 32
-
-
-def tiny(seed: int = 0, **options: object) -> BAFENet:
-    torch.manual_seed(seed)
-    detector = build_detector("bafenet", **{**TINY, **options})
-    assert isinstance(detector, BAFENet)
-    return detector
 
 
 def pair(n: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,11 +55,6 @@ def exchange(**options: object) -> ChannelExchange:
 
 
 # ---- published counts
-
-
-def on_paper(preset: str = "paper", **options: object) -> nn.Module:
-    with torch.device("meta"):
-        return build_detector("bafenet", preset, **options)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +73,7 @@ def on_paper(preset: str = "paper", **options: object) -> nn.Module:
     ],
 )
 def test_parameters(preset: str, options: dict[str, object], published: int) -> None:
-    assert sum(p.numel() for p in on_paper(preset, **options).parameters()) == published
+    assert n_parameters(on_paper("bafenet", preset, **options)) == published
 
 
 @pytest.mark.parametrize(
@@ -91,7 +85,7 @@ def test_parameters(preset: str, options: dict[str, object], published: int) -> 
     ],
 )
 def test_multiplications_at_256(preset: str, options: dict[str, object], gmac: float) -> None:
-    detector = on_paper(preset, **options).eval()
+    detector = on_paper("bafenet", preset, **options).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         detector(torch.zeros(1, 1, 256, 256, device="meta"))
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.006)
@@ -329,7 +323,7 @@ def perfect(detector: BAFENet, targets: Targets, side: int):
     """Raw outputs that say just what `targets` are, so far as points can."""
     with torch.no_grad():
         raw = detector(torch.rand(len(targets), 1, side, side))
-    owner = detector._owners(raw, targets)
+    owner = detector.owners(raw, targets)
     boxes = torch.stack([b[o.clamp(min=0)] for b, o in zip(targets.boxes, owner, strict=True)])
     raw.distances[:] = point_distances(raw.points, boxes)
     raw.cls[:] = torch.where(owner >= 0, 80.0, -80.0)
@@ -340,7 +334,7 @@ def perfect(detector: BAFENet, targets: Targets, side: int):
 @pytest.mark.parametrize("assign", ["fcos", "fcos+nearest"])
 def test_the_truth_has_no_loss_and_is_predicted(assign: str) -> None:
     _, targets = toy_batch(4, 128, (9, 20))
-    detector = tiny(assign=assign, **FCOS).eval()
+    detector = tiny("bafenet", assign=assign, **FCOS).eval()
     raw = perfect(detector, targets, 128)
     parts = detector.loss(raw, targets)
     assert parts["cls"].item() == 0
@@ -353,7 +347,7 @@ def test_the_truth_has_no_loss_and_is_predicted(assign: str) -> None:
 
 @pytest.mark.parametrize("assign", ["fcos", "fcos+nearest"])
 def test_images_without_targets(assign: str) -> None:
-    detector, images = tiny(assign=assign), torch.rand(2, 1, 64, 64)
+    detector, images = tiny("bafenet", assign=assign), torch.rand(2, 1, 64, 64)
     nothing = Targets(
         [torch.zeros(0, 4)] * 2,
         torch.zeros(2, 64, 64, dtype=torch.int32),
@@ -370,7 +364,7 @@ def test_images_without_targets(assign: str) -> None:
 
 
 def test_every_trained_parameter_gets_a_gradient() -> None:
-    detector = tiny(preset="official", dcs_gradient="ste", fpn_start="C2", num_levels=4)
+    detector = tiny("bafenet", preset="official", dcs_gradient="ste", fpn_start="C2", num_levels=4)
     images, targets = toy_batch(3, 64, (6, 20))
     sum(detector.loss(detector(images), targets).values()).backward()
     without = {n for n, p in detector.named_parameters() if p.grad is None}
@@ -390,7 +384,7 @@ def test_every_trained_parameter_gets_a_gradient() -> None:
     ],
 )
 def test_every_switch_runs_forward_and_back(options: dict[str, object]) -> None:
-    detector = tiny(**options)
+    detector = tiny("bafenet", **options)
     images, targets = toy_batch(2, 64, (10, 20))
     loss = sum(detector.loss(detector(images), targets).values())
     loss.backward()
@@ -423,15 +417,15 @@ def test_weights_are_loaded_and_then_kept(tmp_path) -> None:
     torch.manual_seed(7)
     state = resnet(18, width=16).state_dict()
     torch.save({**state, "fc.weight": torch.zeros(3)}, path)
-    detector = tiny(weights=str(path))
+    detector = tiny("bafenet", weights=str(path))
     assert torch.equal(detector.backbone.conv1.weight, state["conv1.weight"])
     assert not detector.train().backbone.bn1.training
     assert (detector.config.weights, detector.config.freeze_bn) == (None, True)
-    assert tiny().train().backbone.bn1.training
+    assert tiny("bafenet").train().backbone.bn1.training
 
 
 def test_predictions_are_in_pixels_of_the_image_and_in_order() -> None:
-    detector = tiny(score_thr=0.0, max_det=20).eval()
+    detector = tiny("bafenet", score_thr=0.0, max_det=20).eval()
     metas = [ImageMeta((30, 90), scale=(2.0, 0.5), pad=(1, 2)), ImageMeta((64, 64))]
     with torch.no_grad():
         found = detector.predict(detector(torch.rand(2, 1, 64, 64)), metas)
@@ -445,7 +439,7 @@ def test_predictions_are_in_pixels_of_the_image_and_in_order() -> None:
 
 
 def test_nothing_above_the_threshold_is_no_boxes() -> None:
-    detector = tiny(score_thr=1.0).eval()
+    detector = tiny("bafenet", score_thr=1.0).eval()
     with torch.no_grad():
         found = detector.predict(detector(torch.rand(1, 1, 64, 64)), [ImageMeta((64, 64))])
     assert found[0].boxes.shape == (0, 4)
@@ -453,7 +447,7 @@ def test_nothing_above_the_threshold_is_no_boxes() -> None:
 
 
 def test_mixed_precision() -> None:
-    detector = tiny(preset="official", dcs_gradient="ste")
+    detector = tiny("bafenet", preset="official", dcs_gradient="ste")
     images, targets = toy_batch(2, 64, (10, 20))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         parts = detector.loss(detector(images), targets)
@@ -467,7 +461,7 @@ def test_mixed_precision() -> None:
 def test_it_learns_a_few_images_by_heart() -> None:
     """When calibrated, two seeds had AP 1.0 and a sky IoU of at least 0.996."""
     images, targets = toy_batch(8, 128, (10, 20))
-    detector = tiny()
+    detector = tiny("bafenet")
     overfit(detector, images, targets, steps=60, lr=3e-3)
     assert average_precision(detector, images, targets) >= 0.95
     with torch.no_grad():
@@ -482,7 +476,7 @@ def test_small_targets_are_learnt_only_with_a_point_each() -> None:
     images, targets = toy_batch(8, 64, (3, 5))
     found = {}
     for assign in ("fcos", "fcos+nearest"):
-        detector = tiny(assign=assign)
+        detector = tiny("bafenet", assign=assign)
         overfit(detector, images, targets, steps=120, lr=3e-3)
         found[assign] = average_precision(detector, images, targets)
     assert found["fcos+nearest"] >= 0.9

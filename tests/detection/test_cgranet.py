@@ -9,15 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import overfit, toy_batch, toy_metas
+from toy_detection import n_parameters, on_paper, overfit, tiny, toy_batch, toy_metas
 
-from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import ImageMeta, Targets
 from densesirst_gen.detection.detectors.cgranet import (
     LOSSES,
     MAB,
     AxialAttention,
-    CgraNet,
     CgraNetConfig,
     ContextGuided,
     ReverseAttention,
@@ -25,7 +23,6 @@ from densesirst_gen.detection.detectors.cgranet import (
 from densesirst_gen.detection.detectors.parts.backbones import RES2NETS, res2net50
 from densesirst_gen.settings import ConfigError
 
-TINY = {"backbone_width": 8, "width": 8}
 NOTHING = {"ram": (), "cgm": (), "mab": False}
 TABLE_IV = [
     NOTHING,
@@ -38,30 +35,12 @@ TABLE_IV = [
 CHANNELS, HEIGHT, WIDTH = 16, 5, 7
 
 
-def tiny(seed: int = 0, **options: object) -> CgraNet:
-    torch.manual_seed(seed)
-    detector = build_detector("cgranet", **{**TINY, **options})
-    assert isinstance(detector, CgraNet)
-    return detector
-
-
 def features(height: int = HEIGHT, width: int = WIDTH) -> Tensor:
     torch.manual_seed(1)
     return torch.randn(2, CHANNELS, height, width)
 
 
 # ---- counts
-
-
-def on_paper(**options: object) -> CgraNet:
-    with torch.device("meta"):
-        detector = build_detector("cgranet", **options)
-    assert isinstance(detector, CgraNet)
-    return detector
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize(
@@ -75,20 +54,20 @@ def count(module: nn.Module) -> int:
     ],
 )
 def test_parameters(options: dict[str, object], parameters: int) -> None:
-    assert count(on_paper(**options)) == parameters
+    assert n_parameters(on_paper("cgranet", **options)) == parameters
 
 
 def test_parameters_of_the_parts_and_beside_the_printed_total() -> None:
-    detector, classifier = on_paper(), 2_049_000
+    detector, classifier = on_paper("cgranet"), 2_049_000
     assert isinstance(detector.first, MAB)
-    assert count(detector.first) == 276_577
-    assert count(detector.backbone) == 23_669_352 == 25_718_352 - classifier
-    assert count(detector) + classifier == pytest.approx(26.12e6, rel=0.005)
+    assert n_parameters(detector.first) == 276_577
+    assert n_parameters(detector.backbone) == 23_669_352 == 25_718_352 - classifier
+    assert n_parameters(detector) + classifier == pytest.approx(26.12e6, rel=0.005)
 
 
 @pytest.mark.parametrize(("side", "gmac"), [(128, 1.55), (256, 6.19), (512, 24.77)])
 def test_multiplications(side: int, gmac: float) -> None:
-    detector = on_paper().eval()
+    detector = on_paper("cgranet").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         detector(torch.zeros(1, 1, side, side, device="meta"))
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.006)
@@ -246,13 +225,13 @@ def test_products_vanish_with_the_coarsest_level() -> None:
 @pytest.mark.parametrize("size", [(32, 32), (96, 160), (128, 128), (160, 160), (256, 256)])
 def test_output_has_the_size_of_the_input(size: tuple[int, int]) -> None:
     with torch.no_grad():
-        (logits,) = tiny().eval()(torch.rand(1, 1, *size))
+        (logits,) = tiny("cgranet").eval()(torch.rand(1, 1, *size))
     assert logits.shape == (1, 1, *size)
     assert logits.isfinite().all()
 
 
 def test_without_any_module_it_is_an_enlarged_map_of_the_coarsest_level() -> None:
-    detector, images = tiny(**NOTHING).eval(), torch.rand(2, 1, 64, 96)
+    detector, images = tiny("cgranet", **NOTHING).eval(), torch.rand(2, 1, 64, 96)
     with torch.no_grad():
         coarse = detector.backbone(detector.preprocess(images))[3]
         small = detector.first(detector.reduce["3"](coarse))
@@ -262,7 +241,7 @@ def test_without_any_module_it_is_an_enlarged_map_of_the_coarsest_level() -> Non
 
 
 def test_maps_go_from_coarse_to_fine() -> None:
-    detector, sizes = tiny().eval(), []
+    detector, sizes = tiny("cgranet").eval(), []
     for refine in detector.refine.values():
         refine.register_forward_hook(lambda _module, _inputs, out: sizes.append(out.shape[2:]))
     detector(torch.rand(1, 1, 128, 160))
@@ -270,7 +249,10 @@ def test_maps_go_from_coarse_to_fine() -> None:
 
 
 def test_images_of_a_batch_are_independent() -> None:
-    detector, images = tiny().eval().double(), torch.rand(3, 1, 64, 64, dtype=torch.float64)
+    detector, images = (
+        tiny("cgranet").eval().double(),
+        torch.rand(3, 1, 64, 64, dtype=torch.float64),
+    )
     with torch.no_grad():
         alone = torch.cat([detector(images[k : k + 1])[0] for k in range(3)])
         torch.testing.assert_close(detector(images)[0], alone)
@@ -286,7 +268,7 @@ def test_images_of_a_batch_are_independent() -> None:
     ],
 )
 def test_every_switch_runs_forward_and_back(options: dict[str, object]) -> None:
-    detector = tiny(**options)
+    detector = tiny("cgranet", **options)
     images, targets = toy_batch(2, 64, (10, 20))
     sum(detector.loss(detector(images), targets).values()).backward()
     assert {n for n, p in detector.named_parameters() if p.grad is None} == set()
@@ -294,7 +276,7 @@ def test_every_switch_runs_forward_and_back(options: dict[str, object]) -> None:
 
 
 def test_the_rows_of_table_iv_grow() -> None:
-    sizes = [count(on_paper(**row)) for row in TABLE_IV]
+    sizes = [n_parameters(on_paper("cgranet", **row)) for row in TABLE_IV]
     assert sorted(set(sizes)) == sizes
 
 
@@ -303,15 +285,15 @@ def test_weights_of_imagenet_are_for_the_backbone(tmp_path) -> None:
     public = res2net50(width=8)
     path = tmp_path / "res2net.pth"
     torch.save({**public.state_dict(), "fc.weight": torch.zeros(2, 2)}, path)
-    loaded = tiny(weights=str(path))
-    gray = tiny(weights=str(path), in_channels=1)
+    loaded = tiny("cgranet", weights=str(path))
+    gray = tiny("cgranet", weights=str(path), in_channels=1)
     assert torch.equal(loaded.backbone.layer4[0].conv1.weight, public.layer4[0].conv1.weight)
     torch.testing.assert_close(gray.backbone.conv1[0].weight, public.conv1[0].weight.sum(1, True))
     assert loaded.config.weights is None
 
 
 def test_predictions_are_maps_of_the_images() -> None:
-    detector = tiny(deep_supervision=True).eval()
+    detector = tiny("cgranet", deep_supervision=True).eval()
     metas = [ImageMeta((30, 90), scale=(2.0, 0.5), pad=(1, 2)), ImageMeta((64, 64))]
     with torch.no_grad():
         raw = detector(torch.rand(2, 1, 64, 64))
@@ -321,7 +303,7 @@ def test_predictions_are_maps_of_the_images() -> None:
 
 
 def test_mixed_precision() -> None:
-    detector = tiny(deep_supervision=True)
+    detector = tiny("cgranet", deep_supervision=True)
     images, targets = toy_batch(2, 64, (10, 20))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         parts = detector.loss(detector(images), targets)
@@ -358,7 +340,7 @@ def test_settings_that_break_a_rule_or_do_nothing_are_refused(options, message: 
 
 
 def loss_parts(raw: list[Tensor], targets: Targets, **options: object) -> dict[str, Tensor]:
-    return tiny(**options).loss(raw, targets)
+    return tiny("cgranet", **options).loss(raw, targets)
 
 
 def half_found() -> tuple[Tensor, Targets]:
@@ -397,7 +379,7 @@ def test_iou_is_the_mean_of_images() -> None:
 
 def test_deep_supervision_adds_the_losses_of_all_maps() -> None:
     images, targets = toy_batch(2, 64, (10, 20))
-    deep, plain = tiny(deep_supervision=True), tiny()
+    deep, plain = tiny("cgranet", deep_supervision=True), tiny("cgranet")
     raw = deep(images)
     assert len(raw) == 4
     assert torch.equal(raw[-1], plain(images)[0])
@@ -438,7 +420,7 @@ def test_images_without_targets_or_without_anything_known(name: str, label: int)
 def test_it_learns_a_few_images_by_heart() -> None:
     """When calibrated, four seeds had an IoU of 0.82 to 0.85, and 0.79 to 0.85 after 60 steps."""
     images, targets = toy_batch(8, 128, (8, 16))
-    detector = tiny()
+    detector = tiny("cgranet")
     overfit(detector, images, targets, steps=50, lr=5e-3)
     with torch.no_grad():
         found = detector.predict(detector(images), toy_metas(images))

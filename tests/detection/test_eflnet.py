@@ -16,7 +16,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import average_precision, overfit, toy_batch, toy_metas
+from toy_detection import (
+    average_precision,
+    n_parameters,
+    on_paper,
+    overfit,
+    tiny,
+    toy_batch,
+    toy_metas,
+)
 
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import ImageMeta, Targets
@@ -43,7 +51,6 @@ from densesirst_gen.detection.detectors.parts.layers import box_iou
 from densesirst_gen.detection.detectors.parts.losses import focal_loss, true_probability
 from densesirst_gen.settings import ConfigError
 
-TINY = {"width_multiple": 1 / 16, "dyhead_blocks": 1}
 BASELINE = {"atfl_mode": "bce", "box_loss": "ciou", "assign_metric": "iou", "dyhead_blocks": 0}
 ANCHORS = torch.tensor(COCO_ANCHORS, dtype=torch.float32)
 SMALL_ANCHORS = torch.tensor([[[8.0, 8], [12, 16], [20, 14]]] * 3)
@@ -51,19 +58,7 @@ SLOTS = make_slots([(8, 8), (4, 4), (2, 2)], SMALL_ANCHORS)
 CHANNELS = 16
 
 
-def tiny(preset: str = "paper", **options: object) -> EFLNet:
-    torch.manual_seed(0)
-    detector = build_detector("eflnet", preset, **{**TINY, **options})
-    assert isinstance(detector, EFLNet)
-    return detector
-
-
 # ---- published counts
-
-
-def on_paper(preset: str = "paper", **options: object) -> nn.Module:
-    with torch.device("meta"):
-        return build_detector("eflnet", preset, **options)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +74,12 @@ def on_paper(preset: str = "paper", **options: object) -> nn.Module:
     ],
 )
 def test_parameters(preset: str, options: dict[str, object], published: int) -> None:
-    assert sum(p.numel() for p in on_paper(preset, **options).parameters()) == published
+    assert n_parameters(on_paper("eflnet", preset, **options)) == published
 
 
 @pytest.mark.parametrize(("n_blocks", "gmac"), [(0, 7.93), (3, 11.69)])
 def test_multiplications_at_256(n_blocks: int, gmac: float) -> None:
-    detector = on_paper("official", dyhead_blocks=n_blocks)
+    detector = on_paper("eflnet", "official", dyhead_blocks=n_blocks)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         detector(torch.zeros(1, 1, 256, 256, device="meta"))
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.006)
@@ -108,8 +103,8 @@ def test_the_branches_are_one_convolution(channels_in: int) -> None:
 
 
 def test_an_equal_width_has_one_more_branch() -> None:
-    assert sum(p.numel() for p in RepConv(8, 8).parameters()) == 64 * 10 + 3 * 16
-    assert sum(p.numel() for p in RepConv(4, 8).parameters()) == 32 * 10 + 2 * 16
+    assert n_parameters(RepConv(8, 8)) == 64 * 10 + 3 * 16
+    assert n_parameters(RepConv(4, 8)) == 32 * 10 + 2 * 16
 
 
 @pytest.mark.parametrize(("sigmoid", "at_one"), [("paper", 1), ("relu6", 2 / 3)])
@@ -226,12 +221,12 @@ def test_targets_of_one_size() -> None:
 
 
 def test_fitted_anchors_are_in_the_checkpoint() -> None:
-    detector, other = tiny(), tiny()
+    detector, other = tiny("eflnet"), tiny("eflnet")
     detector.before_training(draw_sizes(1, 9))
     assert not torch.equal(detector.anchors, other.anchors)
     other.load_state_dict(detector.state_dict())
     assert torch.equal(detector.anchors, other.anchors)
-    kept = tiny(autoanchor=False)
+    kept = tiny("eflnet", autoanchor=False)
     kept.before_training(draw_sizes(1, 9))
     assert torch.equal(kept.anchors, ANCHORS)
 
@@ -353,14 +348,14 @@ def perfect(detector: EFLNet, targets: Targets, side: int) -> RawOutput:
         raw.boxes[k] = torch.where(
             allowed.any(0)[:, None], boxes[allowed.int().argmax(0)], raw.boxes[k]
         )
-        raw.objectness[k] = torch.where(detector._owners(raw, k, boxes) >= 0, 80.0, -80.0)
+        raw.objectness[k] = torch.where(detector.owners(raw, k, boxes) >= 0, 80.0, -80.0)
     return raw
 
 
 @pytest.mark.parametrize("options", [{}, BASELINE])
 def test_the_truth_has_no_loss_and_is_predicted(options: dict[str, object]) -> None:
     _, targets = toy_batch(4, 128, (10, 20))
-    detector = tiny(**options).eval()
+    detector = tiny("eflnet", **options).eval()
     raw = perfect(detector, targets, 128)
     parts = detector.loss(raw, targets)
     assert set(parts) == {"box", "objectness"}
@@ -374,7 +369,7 @@ def test_the_truth_has_no_loss_and_is_predicted(options: dict[str, object]) -> N
 
 @pytest.mark.parametrize("options", [{}, {"pc_scope": "all"}, {"n_classes": 3}, BASELINE])
 def test_images_without_targets(options: dict[str, object]) -> None:
-    detector, images = tiny(**options), torch.rand(2, 1, 64, 64)
+    detector, images = tiny("eflnet", **options), torch.rand(2, 1, 64, 64)
     nothing = Targets(
         [torch.zeros(0, 4)] * 2,
         torch.zeros(2, 64, 64, dtype=torch.int32),
@@ -389,7 +384,7 @@ def test_images_without_targets(options: dict[str, object]) -> None:
 
 def test_the_loss_is_a_mean_times_the_batch() -> None:
     images, targets = toy_batch(1, 64, (10, 20), seed=3)
-    detector = tiny().eval()
+    detector = tiny("eflnet").eval()
     twice = Targets(targets.boxes * 2, targets.labels.repeat(2, 1, 1), targets.sky.repeat(2, 1, 1))
     once = detector.loss(detector(images), targets)
     both = detector.loss(detector(images.repeat(2, 1, 1, 1)), twice)
@@ -398,20 +393,20 @@ def test_the_loss_is_a_mean_times_the_batch() -> None:
 
 
 def test_levels_count_by_their_balance_whatever_their_size() -> None:
-    detector = tiny(atfl_mode="bce").eval()
+    detector = tiny("eflnet", atfl_mode="bce").eval()
     with torch.no_grad():
         raw = detector(torch.rand(1, 1, 64, 128))
-    nothing = torch.zeros(1, len(raw.slots.levels), dtype=torch.bool)
+    nothing = Targets([torch.zeros(0, 4)], torch.zeros(1, 64, 128), torch.zeros(1, 64, 128))
     for level, balance in enumerate((4, 1, 0.4)):
         raw.objectness[:] = torch.where(raw.slots.levels == level, 0.0, -80.0)
-        found = detector._objectness_loss(raw, nothing, torch.zeros(0))
+        found = detector.loss(raw, nothing)["objectness"]
         expected = 0.7 * 64 * 128 / 640**2 * balance * math.log(2)
         assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_boxes_are_averaged_within_a_level() -> None:
     """Two far boxes on one level count as one; on two levels as two."""
-    detector = tiny(nwd_c=0.1).eval()
+    detector = tiny("eflnet", nwd_c=0.1).eval()
     detector.anchors.copy_(SMALL_ANCHORS)
     with torch.no_grad():
         raw = detector(torch.rand(1, 1, 64, 64))
@@ -433,7 +428,10 @@ def test_distances_in_pixels_or_cells() -> None:
     """In cells of stride 8 with C = 12 a shift of a whole small target costs three percent."""
     box, strides = torch.tensor([[10.0, 10, 13, 13]]), torch.tensor([[8.0]])
     moved = box + torch.tensor([3.0, 0, 3, 0])
-    pixel, cell = tiny()._nwd(moved, box, strides), tiny("official")._nwd(moved, box, strides)
+    pixel, cell = (
+        tiny("eflnet").nwd(moved, box, strides),
+        tiny("eflnet", "official").nwd(moved, box, strides),
+    )
     assert pixel.item() == pytest.approx(math.exp(-3 / 11), rel=1e-5)
     assert cell.item() == pytest.approx(math.exp(-3 / 8 / 12), rel=1e-5)
 
@@ -443,7 +441,7 @@ def test_the_assignment_follows_its_metric() -> None:
     target = torch.tensor([[20.0, 20, 24, 24]])
     owners = {}
     for metric in ("nwd", "iou"):
-        detector = tiny(assign_metric=metric).eval()
+        detector = tiny("eflnet", assign_metric=metric).eval()
         detector.anchors.copy_(SMALL_ANCHORS)
         with torch.no_grad():
             raw = detector(torch.rand(1, 1, 64, 64))
@@ -451,7 +449,7 @@ def test_the_assignment_follows_its_metric() -> None:
         slots = candidates(target, raw.slots)[0].nonzero()[:, 0]
         raw.boxes[0] = target + 300
         raw.boxes[0, slots[-1]] = target + torch.tensor([5.0, 0, 5, 0])
-        owners[metric] = (detector._owners(raw, 0, target) >= 0).nonzero()[:, 0].tolist()
+        owners[metric] = (detector.owners(raw, 0, target) >= 0).nonzero()[:, 0].tolist()
     assert owners == {"nwd": [slots[-1].item()], "iou": [slots[0].item()]}
 
 
@@ -474,14 +472,15 @@ LOGITS, LABELS = torch.linspace(-6, 6, 49), (torch.arange(49) % 3 == 0).float()
     ],
 )
 def test_losses_of_the_objectness(options: dict[str, object], expected: torch.Tensor) -> None:
-    found = tiny(**options)._each_loss(LOGITS, LABELS, torch.tensor(math.exp(-4)))
+    found = tiny("eflnet", **options).each_loss(LOGITS, LABELS, torch.tensor(math.exp(-4)))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_lambda_weighs_hard_elements() -> None:
     hard = torch.tensor([-2.0])
     light, heavy = (
-        tiny(lambda_=v)._each_loss(hard, torch.ones(1), torch.ones(())).item() for v in (1.5, 3.5)
+        tiny("eflnet", lambda_=v).each_loss(hard, torch.ones(1), torch.ones(())).item()
+        for v in (1.5, 3.5)
     )
     p = 1 / (1 + math.exp(2))
     assert heavy / light == pytest.approx(((3.5 - p) / (1.5 - p)) ** -math.log(p), rel=1e-4)
@@ -500,31 +499,31 @@ P_T, POSITIVE = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([True, True, False])
 
 
 def test_whose_probability_is_expected() -> None:
-    assert tiny()._expected(P_T, POSITIVE).item() == pytest.approx(0.3)
-    assert tiny(pc_scope="all")._expected(P_T, POSITIVE).item() == pytest.approx(0.5)
-    assert tiny()._expected(P_T, POSITIVE & False).item() == 1
+    assert tiny("eflnet").expected(P_T, POSITIVE).item() == pytest.approx(0.3)
+    assert tiny("eflnet", pc_scope="all").expected(P_T, POSITIVE).item() == pytest.approx(0.5)
+    assert tiny("eflnet").expected(P_T, POSITIVE & False).item() == 1
 
 
 def test_past_epochs_have_a_twentieth_of_the_say() -> None:
     """Eq. 6 divides the sum of t epochs by t - 1; after one epoch that is by zero."""
-    detector = tiny()
+    detector = tiny("eflnet")
     for values in ([0.2, 0.4], [0.8]):
         for v in values:
-            detector._expected(torch.tensor([v]), torch.tensor([True]))
+            detector.expected(torch.tensor([v]), torch.tensor([True]))
         detector.after_epoch()
-    found = detector._expected(torch.tensor([0.6]), torch.tensor([True])).item()
+    found = detector.expected(torch.tensor([0.6]), torch.tensor([True])).item()
     assert found == pytest.approx(0.05 * (0.3 + 0.8) / 2 + 0.95 * 0.6)
-    fresh = tiny()
+    fresh = tiny("eflnet")
     fresh.load_state_dict(detector.state_dict())
     assert torch.equal(fresh.pc_past, detector.pc_past)
 
 
 def test_evaluation_and_empty_epochs_leave_no_history() -> None:
-    detector = tiny().eval()
-    detector._expected(P_T, POSITIVE)
+    detector = tiny("eflnet").eval()
+    detector.expected(P_T, POSITIVE)
     detector.after_epoch()
-    without = tiny(pc_history=False)
-    without._expected(P_T, POSITIVE)
+    without = tiny("eflnet", pc_history=False)
+    without.expected(P_T, POSITIVE)
     without.after_epoch()
     assert detector.pc_past.tolist() == without.pc_past.tolist() == [0, 0]
 
@@ -533,7 +532,7 @@ def test_evaluation_and_empty_epochs_leave_no_history() -> None:
 
 
 def test_every_trained_parameter_gets_a_gradient() -> None:
-    detector = tiny(n_classes=2, dyhead_blocks=2)
+    detector = tiny("eflnet", n_classes=2, dyhead_blocks=2)
     images, targets = toy_batch(3, 64, (6, 20))
     sum(detector.loss(detector(images), targets).values()).backward()
     assert {n for n, p in detector.named_parameters() if p.grad is None} == set()
@@ -551,7 +550,7 @@ def test_every_trained_parameter_gets_a_gradient() -> None:
     ],
 )
 def test_every_switch_runs_forward_and_back(preset: str, options: dict[str, object]) -> None:
-    detector = tiny(preset, **options)
+    detector = tiny("eflnet", preset, **options)
     images, targets = toy_batch(2, 64, (10, 20))
     parts = detector.loss(detector(images), targets)
     assert ("cls" in parts) == (detector.config.n_classes > 1)
@@ -567,7 +566,7 @@ def test_every_switch_runs_forward_and_back(preset: str, options: dict[str, obje
 def test_the_class_counts_only_if_there_are_several() -> None:
     for n_classes in (1, 2):
         with torch.no_grad():
-            raw = tiny(n_classes=n_classes)(torch.rand(1, 1, 64, 64))
+            raw = tiny("eflnet", n_classes=n_classes)(torch.rand(1, 1, 64, 64))
         of_class = raw.classes[..., 0].sigmoid() if n_classes > 1 else 1
         torch.testing.assert_close(raw.confidence, raw.objectness.sigmoid() * of_class)
 
@@ -587,7 +586,7 @@ def test_settings_that_break_a_rule_or_do_nothing_are_refused(options, message: 
 
 
 def test_predictions_are_in_pixels_of_the_image_and_in_order() -> None:
-    detector = tiny(score_thr=0.0, max_det=20).eval()
+    detector = tiny("eflnet", score_thr=0.0, max_det=20).eval()
     metas = [ImageMeta((30, 90), scale=(2.0, 0.5), pad=(1, 2)), ImageMeta((64, 64))]
     with torch.no_grad():
         found = detector.predict(detector(torch.rand(2, 1, 64, 64)), metas)
@@ -601,7 +600,7 @@ def test_predictions_are_in_pixels_of_the_image_and_in_order() -> None:
 
 
 def test_nothing_above_the_threshold_is_no_boxes() -> None:
-    detector = tiny(score_thr=1.0).eval()
+    detector = tiny("eflnet", score_thr=1.0).eval()
     with torch.no_grad():
         found = detector.predict(detector(torch.rand(1, 1, 64, 64)), [ImageMeta((64, 64))])
     assert found[0].boxes.shape == (0, 4)
@@ -609,7 +608,7 @@ def test_nothing_above_the_threshold_is_no_boxes() -> None:
 
 
 def test_mixed_precision() -> None:
-    detector = tiny()
+    detector = tiny("eflnet")
     images, targets = toy_batch(2, 64, (10, 20))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         parts = detector.loss(detector(images), targets)
@@ -623,7 +622,7 @@ def test_mixed_precision() -> None:
 def test_it_learns_a_few_images_by_heart() -> None:
     """When calibrated, two seeds had AP 1.0 from step 60 on. Norms follow at once: no lag."""
     images, targets = toy_batch(8, 64, (10, 20))
-    detector = tiny(width_multiple=1 / 4)
+    detector = tiny("eflnet", width_multiple=1 / 4)
     for norm in (m for m in detector.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.momentum = 1.0
     overfit(detector, images, targets, steps=70, lr=3e-3)

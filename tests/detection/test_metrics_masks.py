@@ -175,7 +175,7 @@ def test_first_fit_loses_a_match_that_an_assignment_finds():
 
 def test_of_equally_many_matches_the_nearest_are_taken():
     truth, found = np.array([[0.0, 0], [4, 0]]), np.array([[1.5, 0], [2.5, 0], [4.1, 0]])
-    assert TargetScores(max_dist=3)._match(found, truth).tolist() == [0, 2]
+    assert TargetScores(max_dist=3).match(found, truth).tolist() == [0, 2]
 
 
 def test_a_centroid_at_the_limit_is_not_near():
@@ -189,7 +189,7 @@ def test_an_assignment_never_finds_fewer_than_first_fit(seed):
     rng = np.random.default_rng(seed)
     truth, found = (rng.uniform(0, 9, (rng.integers(0, 7), 2)) for _ in range(2))
     most, first = (
-        (TargetScores(matching=m)._match(found, truth) >= 0).sum() for m in ("hungarian", "first")
+        (TargetScores(matching=m).match(found, truth) >= 0).sum() for m in ("hungarian", "first")
     )
     assert first <= most <= min(len(truth), len(found))
 

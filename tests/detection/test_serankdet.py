@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from toy_detection import overfit, toy_batch, toy_metas
+from toy_detection import n_parameters, on_paper, overfit, tiny, toy_batch, toy_metas
 
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import ImageMeta, Targets
@@ -24,7 +24,6 @@ from densesirst_gen.detection.detectors.serankdet import (
     DilatedDifferenceBlock,
     PixelFusion,
     ScaledConcat,
-    SeRankDet,
     SeRankDetConfig,
 )
 from densesirst_gen.detection.detectors.serankdet_attention import (
@@ -38,13 +37,6 @@ from densesirst_gen.settings import ConfigError
 
 BASELINE = {"ddc": False, "serank": False, "lsff": "off"}
 SAMPLE, BATCH = {"standardise": "sample"}, {"standardise": "batch"}
-
-
-def tiny(preset: str = "paper", **options: object) -> SeRankDet:
-    torch.manual_seed(0)
-    detector = build_detector("serankdet", preset, **{"base_width": 8, **options})
-    assert isinstance(detector, SeRankDet)
-    return detector
 
 
 def attention(level: int = 0, kind: type = SeRank, **options: object) -> nn.Module:
@@ -63,11 +55,6 @@ def maps(batch: int = 2, height: int = 10, width: int = 9) -> Tensor:
 # ---- published counts
 
 
-def on_paper(preset: str = "paper", **options: object) -> nn.Module:
-    with torch.device("meta"):
-        return build_detector("serankdet", preset, **options)
-
-
 @pytest.mark.parametrize(
     ("preset", "options", "published"),
     [
@@ -78,12 +65,12 @@ def on_paper(preset: str = "paper", **options: object) -> nn.Module:
     ],
 )
 def test_parameters(preset: str, options: dict[str, object], published: int) -> None:
-    assert sum(p.numel() for p in on_paper(preset, **options).parameters()) == published
+    assert n_parameters(on_paper("serankdet", preset, **options)) == published
 
 
 def test_multiplications_at_256() -> None:
     """The published code has 1x1 convolutions of their own for the sums of the taps."""
-    detector = on_paper("official")
+    detector = on_paper("serankdet", "official")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         detector(torch.zeros(1, 1, 256, 256, device="meta"))
     sums, side = 0, 256
@@ -144,7 +131,7 @@ def test_branches_of_ddc() -> None:
 
 
 def test_published_numbers_of_values() -> None:
-    encoder = on_paper().encoder
+    encoder = on_paper("serankdet").encoder
     assert [stage[1].k for stage in encoder] == [512, 256, 128, 64, 32]
     assert encoder[0][1].query.weight.shape == encoder[0][1].key.weight.shape == (1024, 512)
 
@@ -353,7 +340,7 @@ def test_the_published_fusion_starts_as_a_concatenation() -> None:
     ],
 )
 def test_every_switch_runs_forward_and_back(preset: str, options: dict[str, object]) -> None:
-    detector = tiny(preset, **options)
+    detector = tiny("serankdet", preset, **options)
     images, targets = toy_batch(2, 48, (3, 5))
     images, targets = (
         images[:, :, :32],
@@ -372,7 +359,7 @@ def test_every_switch_runs_forward_and_back(preset: str, options: dict[str, obje
 
 @pytest.mark.parametrize("preset", ["paper", "official"])
 def test_inputs_of_any_size_that_the_levels_can_halve(preset: str) -> None:
-    detector = tiny(preset).eval()
+    detector = tiny("serankdet", preset).eval()
     assert detector.preprocess.divisor == 16
     with torch.no_grad():
         for height, width in ((16, 16), (16, 112), (80, 48)):
@@ -381,7 +368,7 @@ def test_inputs_of_any_size_that_the_levels_can_halve(preset: str) -> None:
 
 
 def test_an_image_alone_or_in_a_batch() -> None:
-    detector, images = tiny().eval(), torch.rand(3, 1, 48, 48)
+    detector, images = tiny("serankdet").eval(), torch.rand(3, 1, 48, 48)
     images[2] *= 5
     with torch.no_grad():
         together, alone = detector(images)["main"][0], detector(images[:1])["main"][0]
@@ -389,7 +376,7 @@ def test_an_image_alone_or_in_a_batch() -> None:
 
 
 def test_channels_last_is_the_same_function() -> None:
-    detector, images = tiny("official").eval(), torch.rand(2, 1, 48, 48)
+    detector, images = tiny("serankdet", "official").eval(), torch.rand(2, 1, 48, 48)
     with torch.no_grad():
         expected = detector(images)["main"]
         detector.to(memory_format=torch.channels_last)
@@ -399,7 +386,7 @@ def test_channels_last_is_the_same_function() -> None:
 
 def test_mixed_precision() -> None:
     for preset in ("paper", "official"):
-        detector = tiny(preset)
+        detector = tiny("serankdet", preset)
         images, targets = toy_batch(2, 48, (3, 5))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             features = detector.features(detector.preprocess(images))
@@ -418,7 +405,7 @@ def test_the_attention_is_not_built_in_half_precision() -> None:
 
 
 def test_it_compiles_as_one_graph() -> None:
-    detector, images = tiny().eval(), torch.rand(1, 1, 32, 32)
+    detector, images = tiny("serankdet").eval(), torch.rand(1, 1, 32, 32)
     with torch.no_grad():
         found = torch.compile(detector, backend="eager", fullgraph=True)(images)
         torch.testing.assert_close(found["main"], detector(images)["main"])
@@ -429,7 +416,7 @@ def test_it_compiles_as_one_graph() -> None:
 
 @pytest.mark.parametrize("per_image", [False, True])
 def test_the_loss_of_each_mask_counts_once_and_padding_not_at_all(per_image: bool) -> None:
-    detector = tiny(softiou_per_image=per_image)
+    detector = tiny("serankdet", softiou_per_image=per_image)
     _, targets = toy_batch(2, 32, (3, 5))
     targets.labels[:, :, 24:] = -1
     raw = {name: torch.randn(2, 1, 32, 32) for name in ("main", "side_1")}
@@ -442,7 +429,7 @@ def test_the_loss_of_each_mask_counts_once_and_padding_not_at_all(per_image: boo
 
 @pytest.mark.parametrize("label", [0, -1])
 def test_images_without_targets(label: int) -> None:
-    detector = tiny()
+    detector = tiny("serankdet")
     labels = torch.full((2, 32, 32), label, dtype=torch.int32)
     sky = torch.full((2, 32, 32), 255, dtype=torch.uint8)
     parts = detector.loss(
@@ -456,7 +443,7 @@ def test_images_without_targets(label: int) -> None:
 def test_predictions_are_of_the_main_mask_in_native_pixels() -> None:
     raw = {"main": torch.full((1, 1, 32, 32), -9.0), "side_1": torch.full((1, 1, 32, 32), 9.0)}
     raw["main"][0, 0, 9:13, 18:22] = 9
-    (found,) = tiny().predict(raw, [ImageMeta((14, 15), scale=(2.0, 2.0), pad=(1, 2))])
+    (found,) = tiny("serankdet").predict(raw, [ImageMeta((14, 15), scale=(2.0, 2.0), pad=(1, 2))])
     assert found.boxes.shape == (0, 4)
     assert found.prob_map.shape == (14, 15)
     assert (found.prob_map > 0.5).nonzero().tolist() == [[4, 8], [4, 9], [5, 8], [5, 9]]
@@ -492,7 +479,7 @@ def test_it_learns_a_few_images_by_heart() -> None:
     hardly moves until the background is dark.
     """
     images, targets = toy_batch(4, 64, (3, 5))
-    detector = tiny()
+    detector = tiny("serankdet")
     for norm in (m for m in detector.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.momentum = 1.0
     overfit(detector, images, targets, steps=75, lr=2e-2)

@@ -202,7 +202,7 @@ def test_epochs_of_any_length_go_through_all_scenes_evenly(size: int) -> None:
     seen = []
     for epoch in range(5):
         data.set_epoch(epoch)
-        seen += [data._file_at(i) for i in range(len(data))]
+        seen += [data.file_at(i) for i in range(len(data))]
     laps = [sorted(seen[k : k + 5]) for k in range(0, 5 * size - 4, 5)]
     assert laps == [list(range(5))] * size
     assert seen[:5] != seen[5:10]

@@ -124,7 +124,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collected(data: Path, parts: Data, out: Path) -> Iterator[Any]:
     """The toy table, two rows of it asked for, the second of them interrupted and resumed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(detectors._CLASSES, "toy", "Toy")
+        patch.setitem(detectors.CLASSES, "toy", "Toy")
         patch.setitem(sys.modules, f"{detectors.__name__}.toy", SimpleNamespace(Toy=Toy))
         patch.setitem(reproduce_tables.TABLES, TOY.id, TOY)
         before = torch.get_num_threads()
