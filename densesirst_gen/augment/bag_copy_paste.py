@@ -16,19 +16,13 @@ from densesirst_gen.augment.calls import CallStream, Index, whole
 from densesirst_gen.paste.config import PROFILES, PasteConfig
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.placement import free_positions
-from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.paste.plan import SKIPPED, PastePlan
 from densesirst_gen.paste.planner import allowed, check_library, make_plan
 from densesirst_gen.paste.render import render
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.predict import usable_sky
 
 SKY = ("required", "predict")
-NOT_DRAWN = "not_drawn"
-REASONS = {
-    "no_sky": "no pixel is surely sky and free of targets",
-    "no_window": "no region fits into what is free",
-    "nothing_visible": "no target would fit or be seen",
-}
 _warned: set[str] = set()
 _warning = Lock()
 
@@ -165,7 +159,7 @@ class BagCopyPaste:
         """
         rng = self._calls.rng(index) if rng is None else rng
         if rng.random() >= self.p:
-            return PastePlan.empty(scene.name, self.config, 0, NOT_DRAWN)
+            return PastePlan.empty(scene.name, self.config, 0, "not_drawn")
         if free is None:
             free = self.placement_map(scene)
         elif free.dtype != np.bool_ or free.shape != self._map_shape(scene):
@@ -308,6 +302,6 @@ def _warn_once(plan: PastePlan) -> None:
     if is_new:
         warnings.warn(
             f"{plan.scene}: BagCopyPaste pasted nothing ({plan.skip_reason}: "
-            f"{REASONS[plan.skip_reason]}); said once, later ones only in the results",
+            f"{SKIPPED[plan.skip_reason]}); said once, later ones only in the results",
             stacklevel=4,
         )

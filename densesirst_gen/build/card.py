@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from densesirst_gen.build.recipe import Recipe
-from densesirst_gen.build.summary import Summary
+from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset
 from densesirst_gen.paste.config import PasteConfig, toml_text
 from densesirst_gen.version import __version__
@@ -13,7 +13,7 @@ from densesirst_gen.version import __version__
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def dataset_card(dataset: Dataset, recipe: Recipe, summary: Summary, *, picture: bool) -> str:
+def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, picture: bool) -> str:
     """The text of the card.
 
     Parameters
@@ -21,7 +21,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: Summary, *, picture:
     dataset : Dataset
         The backgrounds.
     recipe : Recipe
-    summary : Summary
+    summary : BuildSummary
     picture : bool
         Whether ``preview.png`` lies beside it.
     """

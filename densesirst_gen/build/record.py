@@ -1,9 +1,11 @@
-"""What a build records of each scene: in its journal, and in ``plans.jsonl``."""
+"""What a build records of each scene: its line in the journal, and its line in ``plans.jsonl``."""
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,7 +16,65 @@ from densesirst_gen.paste.stamps import pixels_of
 from densesirst_gen.scene.scene import Scene
 
 
-def counts(background: Scene, plan: PastePlan) -> dict[str, int]:
+@dataclass(frozen=True)
+class Record:
+    """A scene's line in the journal of a build.
+
+    Parameters
+    ----------
+    name, source, copy : str, str, int
+        Of the scene, of its background, and which copy of it.
+    inputs : sequence of str
+        SHA-256 of the files it was read from: image, target mask, sky mask, as far as there are.
+    notes : sequence of str
+        What was noticed in reading them.
+    sky, sky_confidence : str, float or None
+        See `densesirst_gen.sky.predict.usable_sky`.
+    counts : dict of str to int
+        Targets ``original``, ``pasted`` and ``requested``, and ``regions``.
+    dropped, skip_reason : dict of str to int, str
+        Of the plan.
+    files : dict of str to str
+        Path -> SHA-256 of what was written; empty for a scene that was only planned.
+    area : int
+        px, of all its targets.
+    plan : str
+        Its line in ``plans.jsonl``.
+    coco : dict
+        Its ``image`` and ``annotations``.
+    error : str
+        Why the background can't be read; then there is nothing else.
+    """
+
+    name: str
+    source: str
+    copy: int
+    inputs: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    sky: str = ""
+    sky_confidence: float | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    skip_reason: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    area: int = 0
+    plan: str = ""
+    coco: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is empty is left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value or value == 0}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The record that `to_dict` gave. Raises TypeError if it is none."""
+        return cls(**values)
+
+
+def scene_counts(background: Scene, plan: PastePlan) -> dict[str, int]:
+    """`Record.counts` of a planned scene."""
     return {
         "original": background.n_targets,
         "pasted": len(plan),
@@ -24,14 +84,13 @@ def counts(background: Scene, plan: PastePlan) -> dict[str, int]:
 
 
 def plan_line(
-    scene: Scene, background: Scene, plan: PastePlan, library: TargetLibrary
+    scene: Scene, background: Scene, plan: PastePlan, library: TargetLibrary, record: Record
 ) -> dict[str, Any]:
     """A scene's line in ``plans.jsonl``: the plan, and what is needed to undo and redo it.
 
     ``under`` holds the background's pixels below every patch (rows of the plan, then raster order,
     little-endian, base64), so a rendered scene can be turned back into its background, and
-    rendered again, without any other file. ``inputs`` are the SHA-256 of the files it was read
-    from: image, target mask, sky mask, as far as there are.
+    rendered again, without any other file.
     """
     index = pixels_of(plan.pastes, plan.config.patch_px, scene.shape[1])
     under = background.image.ravel()[np.minimum(index, scene.image.size - 1)]
@@ -46,4 +105,9 @@ def plan_line(
         "under": base64.b64encode(under.astype(under.dtype.newbyteorder("<"))).decode("ascii"),
         "pixel_sha256": pixel_digest(scene.image),
         "n_original": background.n_targets,
+        "copy": record.copy,
+        "source": record.source,
+        "inputs": list(record.inputs),
+        "sky": record.sky,
+        "sky_confidence": record.sky_confidence,
     }

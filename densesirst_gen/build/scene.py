@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from densesirst_gen.build.recipe import Recipe, copy_name
-from densesirst_gen.build.record import counts, plan_line
+from densesirst_gen.build.record import Record, plan_line, scene_counts
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.coco import coco_image
 from densesirst_gen.datasets.devkit import devkit_files, image_path
@@ -31,7 +30,7 @@ def produce(
     out: Path | None,
     store: Path | None = None,
     device: str = "cpu",
-) -> dict[str, Any]:
+) -> Record:
     """Make one scene of a dataset.
 
     Parameters
@@ -50,15 +49,14 @@ def produce(
 
     Returns
     -------
-    dict
+    Record
         The scene's line in the journal. A background that can't be read gives ``error`` and no
         files.
     """
     source, copy = task
-    name = copy_name(source.name, copy)
-    entry: dict[str, Any] = {"name": name, "source": source.name, "copy": copy}
+    record = Record(copy_name(source.name, copy), source.name, copy)
     try:
-        entry["inputs"] = [file_digest(path) for path in source.files()]
+        record = replace(record, inputs=[file_digest(path) for path in source.files()])
         background, notes = source.load_with_notes()
         background, usable, sky = usable_sky(
             background,
@@ -68,18 +66,24 @@ def produce(
             store=store,
         )
     except (CodecError, SceneError, OSError) as error:
-        return {**entry, "error": str(error)}
-    rng = scene_rng(recipe.seed, source.name, copy)
+        return replace(record, error=str(error))
     targets = load_library(library)
+    rng = scene_rng(recipe.seed, source.name, copy)
     plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
     if plan.skip_reason == "no_sky" and background.sky is not None and background.sky.any():
         plan = replace(plan, skip_reason="unsure_sky")
-    entry |= {"notes": notes, **sky, "counts": counts(background, plan)}
-    entry |= {"skip_reason": plan.skip_reason, "dropped": plan.dropped}
+    record = replace(
+        record,
+        notes=notes,
+        **sky,
+        counts=scene_counts(background, plan),
+        skip_reason=plan.skip_reason,
+        dropped=plan.dropped,
+    )
     if out is None:
-        return entry
-    scene = replace(_rendered(background, targets, plan, device), name=name)
-    return entry | _written(scene, background, plan, targets, entry, recipe, out)
+        return record
+    scene = replace(_rendered(background, targets, plan, device), name=record.name)
+    return _written(scene, background, plan, targets, record, recipe, out)
 
 
 def _rendered(scene: Scene, library: TargetLibrary, plan: PastePlan, device: str) -> Scene:
@@ -95,10 +99,11 @@ def _written(
     background: Scene,
     plan: PastePlan,
     library: TargetLibrary,
-    entry: dict[str, Any],
+    record: Record,
     recipe: Recipe,
     out: Path,
-) -> dict[str, Any]:
+) -> Record:
+    """The record of a scene whose files have been written."""
     annotations = annotate(scene.labels)
     files = write_files(out, devkit_files(scene, annotations, voc_dialect=recipe.voc_dialect))
     image, targets = coco_image(scene, annotations, 0, image_path(scene))
@@ -107,12 +112,11 @@ def _written(
             "cluster": int(paste["cluster"]),
             "donor": str(library.sources[paste["donor"]]),
         }
-    line = plan_line(scene, background, plan, library) | {
-        k: entry[k] for k in ("copy", "source", "inputs", "sky", "sky_confidence")
-    }
-    return {
-        "files": files,
-        "area": int(annotations.areas.sum()),
-        "plan": json.dumps(line, ensure_ascii=False, allow_nan=False),
-        "coco": {"image": image, "annotations": targets},
-    }
+    line = plan_line(scene, background, plan, library, record)
+    return replace(
+        record,
+        files=files,
+        area=int(annotations.areas.sum()),
+        plan=json.dumps(line, ensure_ascii=False, allow_nan=False),
+        coco={"image": image, "annotations": targets},
+    )

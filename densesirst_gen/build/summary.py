@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from densesirst_gen.build.record import Record
 
 
 @dataclass(frozen=True)
-class Summary:
+class BuildSummary:
     """What a build did.
 
     Parameters
@@ -55,19 +56,19 @@ class Summary:
         return "; ".join(parts)
 
 
-def summarise(entries: Iterable[Mapping[str, Any]]) -> Summary:
-    """Add up journal entries."""
+def summarise(records: Iterable[Record]) -> BuildSummary:
+    """Add up the records of scenes."""
     counts, unpasted, dropped, sky = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     set_aside = {}
-    for entry in entries:
-        if "error" in entry:
-            set_aside[entry["name"]] = entry["error"]
+    for record in records:
+        if record.error:
+            set_aside[record.name] = record.error
             continue
-        counts.update({"scenes": 1, **entry["counts"]})
-        dropped.update(entry["dropped"])
-        sky[entry["sky"]] += 1
-        if entry["skip_reason"]:
-            unpasted[entry["skip_reason"]] += 1
+        counts.update({"scenes": 1, **record.counts})
+        dropped.update(record.dropped)
+        sky[record.sky] += 1
+        if record.skip_reason:
+            unpasted[record.skip_reason] += 1
     totals = (counts[name] for name in ("scenes", "original", "pasted", "regions"))
     tables = (dict(sorted(table.items())) for table in (unpasted, dropped, sky, set_aside))
-    return Summary(*totals, *tables)  # type: ignore[arg-type]
+    return BuildSummary(*totals, *tables)  # type: ignore[arg-type]

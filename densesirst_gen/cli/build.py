@@ -33,7 +33,7 @@ from densesirst_gen.settings import ConfigError
 from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
 if TYPE_CHECKING:
-    from densesirst_gen.build.summary import Summary
+    from densesirst_gen.build.summary import BuildSummary
     from densesirst_gen.paste.library import TargetLibrary
 
 
@@ -233,7 +233,9 @@ def _load_library(path: Path | None) -> TargetLibrary | None:
     return TargetLibrary.load(path)
 
 
-def _tell(summary: Summary, folder: Path, *, dry_run: bool, quiet: bool, as_json: bool) -> None:
+def _tell(
+    summary: BuildSummary, folder: Path, *, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
     for name, reason in summary.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     if as_json:

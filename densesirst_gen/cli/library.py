@@ -66,7 +66,7 @@ def library_extract(
     dataset = open_dataset(backgrounds, layout, span=span)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
-    with workers(jobs) as run:
+    with workers(jobs, [make_library.__module__]) as run:
         made = make_library(dataset, kind, names=names, seed=seed, keep=keep, run=run)
     with atomic_file(out) as file:
         made.write(file)

@@ -26,16 +26,19 @@ from densesirst_gen.cli.options import (
     span_option,
 )
 from densesirst_gen.stats.report.outputs import (
-    Comparison,
-    Side,
     document_of,
+    figures_of,
     text_of,
-    write_outputs,
+    write_csv,
+    write_figures,
+    write_page,
+    write_rows,
 )
 
 if TYPE_CHECKING:
     from densesirst_gen.datasets import SceneFile
-    from densesirst_gen.stats.compare.probe import ProbeResult
+    from densesirst_gen.stats.compare.side_by_side import Comparison
+    from densesirst_gen.stats.measure import Measured
 
 EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
@@ -112,9 +115,15 @@ def stats(
     other = saved or (_measured(against, others, jobs, quiet) if against else None)
     comparison = _compared(mine, other, seed, probe) if other else None
     document = document_of(mine, comparison)
-    write_outputs(
-        mine, comparison, document, save=save, csv_prefix=csv_prefix, plots=plots, html=html
-    )
+    if save:
+        write_rows(save, mine, document)
+    if csv_prefix:
+        write_csv(csv_prefix, mine)
+    figures = figures_of(mine, comparison) if plots or html else []
+    if plots:
+        write_figures(plots, figures)
+    if html:
+        write_page(html, mine, comparison, figures)
     if as_json:
         click.echo(json.dumps(document, allow_nan=False))
     elif not quiet:
@@ -148,44 +157,36 @@ def _opened(
     return [file for file in dataset.scenes if file.name in names]
 
 
-def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) -> Side:
+def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) -> Measured:
     from densesirst_gen.stats.measure import measure
 
     with progress_bar(quiet) as progress:
-        measured = measure(files, jobs=jobs, progress=progress)
+        measured = measure(files, label=label, jobs=jobs, progress=progress)
     for name, reason in measured.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
-    files = [file for file in files if file.name not in measured.set_aside]
-    return Side(label, measured.stats, files, measured.set_aside)
+    return measured
 
 
-def _saved(against: str, probe: bool) -> Side | None:
+def _saved(against: str, probe: bool) -> Measured | None:
     """What --save wrote, or None for a dataset."""
+    from densesirst_gen.stats.measure import Measured
     from densesirst_gen.stats.saved import read_saved
 
     saved = read_saved(Path(against)) if Path(against).is_file() else None
     if saved and probe:
         raise click.UsageError(f"--probe looks at pixels, {against} holds only numbers")
-    return Side(against, saved, None, {}) if saved else None
+    return Measured(saved, label=against) if saved else None
 
 
-def _compared(mine: Side, other: Side, seed: int, probe: bool) -> Comparison:
-    from densesirst_gen.stats.compare.fidelity import compare
-    from densesirst_gen.stats.compare.verdict import sentence
+def _compared(mine: Measured, other: Measured, seed: int, probe: bool) -> Comparison:
+    from densesirst_gen.stats.compare.side_by_side import compare_datasets
 
-    distances = compare(mine.stats, other.stats, seed=seed)
-    n_images = min(len(mine.stats.scenes), len(other.stats.scenes))
-    result = _probed(mine, other, seed) if probe else None
-    return Comparison(other, distances, sentence(distances, other.label, n_images), result)
+    return compare_datasets(mine, other, seed=seed, with_probe=probe)
 
 
-def _probed(mine: Side, other: Side, seed: int) -> ProbeResult:
-    from densesirst_gen.stats.compare.probe import probe
-
-    return probe(*((file.load() for file in side.files or ()) for side in (mine, other)), seed=seed)
-
-
-def _exit(mine: Side, comparison: Comparison | None, over: float | None, *, strict: bool) -> None:
+def _exit(
+    mine: Measured, comparison: Comparison | None, over: float | None, *, strict: bool
+) -> None:
     from densesirst_gen.stats.compare.fidelity import score
 
     if comparison and over is not None:

@@ -27,10 +27,9 @@ from densesirst_gen.files.atomic import (
     canonical_json,
     write_atomically,
 )
+from densesirst_gen.files.manifest import MANIFEST, SCHEMA, manifest_of
 
-MANIFEST = "manifest.json"
 CHECKSUMS = "files.sha256"
-SCHEMA = "densesirst-gen/manifest@1"
 AGGREGATES = (MANIFEST, CHECKSUMS, "annotations.json", "plans.jsonl", "library.npz", "README.md")
 
 
@@ -151,11 +150,26 @@ class BuildFolder:
         if not self.journal.exists():
             shutil.rmtree(self.state, ignore_errors=True)
 
-    def close(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest, then take the traces of the build away."""
+    def close(
+        self, content: Mapping[str, Any], distributions: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Write the manifest, then take the traces of the build away.
+
+        Parameters
+        ----------
+        content, distributions
+            See `densesirst_gen.files.manifest.manifest_of`.
+
+        Returns
+        -------
+        dict
+            The manifest.
+        """
+        manifest = manifest_of(content, distributions)
         text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(self.root / MANIFEST, f"{text}\n".encode(), self.root / PARTS)
         shutil.rmtree(self.state)
+        return manifest
 
 
 def journal_line(entry: Mapping[str, Any]) -> str:

@@ -21,13 +21,15 @@ IN_FLIGHT = 4
 
 
 @contextmanager
-def workers(jobs: int) -> Iterator[Mapper[Any, Any]]:
+def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]]:
     """A map over processes; results come as they are done, in any order.
 
     Parameters
     ----------
     jobs : int
         Number of processes; 1 works in this one, in order.
+    preload : iterable of str
+        Modules that the processes start with, so that each need not import them.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def workers(jobs: int) -> Iterator[Mapper[Any, Any]]:
         yield map
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["densesirst_gen.build.scene"])
+    context.set_forkserver_preload(list(preload))
     pool = ProcessPoolExecutor(jobs, context, initializer=_become_worker)
     try:
         yield lambda function, items: _unordered(pool, function, items, jobs * IN_FLIGHT)

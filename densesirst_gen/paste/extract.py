@@ -10,7 +10,7 @@ import numpy as np
 
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.scene.annotate import annotate
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, gray_levels
 
 
 class TargetFilter(NamedTuple):
@@ -53,14 +53,14 @@ def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, An
         Targets not taken: ``border``, ``size`` or ``contrast``.
     """
     entries, left_out = [], Counter[str]()
-    black, white = scene.levels
+    rise_of = (0.0, scene.levels[1] - scene.levels[0])
     for k, box in enumerate(annotate(scene.labels).boxes):
         x0, y0, x1, y1 = (int(v) for v in box)
         mask = scene.labels[y0:y1, x0:x1] == k + 1
         reason = _unfit_shape(mask, (x0, y0, x1, y1), scene.shape, keep)
         if not reason:
-            rise = (scene.image[y0:y1, x0:x1] - _background(scene, box, keep)) * 255
-            patch = np.clip(rise / (white - black), 0, 255).astype(np.float32)
+            rise = scene.image[y0:y1, x0:x1] - _background(scene, box, keep)
+            patch = np.clip(gray_levels(rise, rise_of), 0, 255).astype(np.float32)
             reason = "contrast" if patch[mask].max() < keep.min_contrast else ""
         if reason:
             left_out[reason] += 1
@@ -198,5 +198,4 @@ def _sample_regions(scene: Scene, boxes: np.ndarray, patch_px: int) -> np.ndarra
             r = np.clip(top + i, 0, scene.shape[0] - 1)[:, :, None]
             c = np.clip(left + j, 0, scene.shape[1] - 1)[:, None, :]
             values += weight_row * weight_col * scene.image[r, c]
-    black, white = scene.levels
-    return ((values - black) * (255 / (white - black))).astype(np.float32)
+    return gray_levels(values, scene.levels).astype(np.float32)

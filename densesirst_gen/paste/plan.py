@@ -39,6 +39,23 @@ COLUMNS = tuple(name for name, _ in _COLUMNS)
 
 DECIMALS = 6
 
+SKIPPED = {
+    "no_sky": "no pixel is surely sky and free of targets",
+    "no_window": "no window fits into what is free",
+    "nothing_visible": "no target would fit or be seen",
+    "not_drawn": "chance passed it over",
+    "unsure_sky": "of its predicted sky nothing is sure enough",
+}
+"""Why nothing at all was pasted into a scene."""
+
+DROPPED = {
+    "no_window": "its window found no place",
+    "no_room": "no position was left in its window, or none was hit",
+    "invisible": "it would change nothing that can be seen",
+    "fragmented": "its mask would fall apart",
+}
+"""Why a target that was asked for was not pasted; where there is no sky, `SKIPPED` says so."""
+
 
 @dataclass(frozen=True, eq=False)
 class PastePlan:
@@ -56,11 +73,9 @@ class PastePlan:
     requested : int
         Targets asked for, at least N.
     dropped : dict of str to int
-        Why fewer were placed: ``no_window`` (targets of regions that found no place), ``no_room``
-        (no position left in the region, or none hit), ``invisible`` (would change nothing),
-        ``fragmented`` (its mask would fall apart).
+        Why fewer were placed, see `DROPPED`: reason -> how many.
     skip_reason : str
-        Why nothing at all was pasted: ``no_sky``, ``no_window``, ``nothing_visible``; else empty.
+        Why nothing at all was pasted, a key of `SKIPPED`; else empty.
     stamps : tuple of ndarray, optional
         What `plan_stamps` gives for the rows, kept by `make_plan` so that rendering need not
         compute it again; not written, and not taken over by `dataclasses.replace`.

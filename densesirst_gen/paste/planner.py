@@ -14,7 +14,7 @@ from densesirst_gen.paste.plan import PASTE, PastePlan
 from densesirst_gen.paste.shapes import Shapes, shapes_at
 from densesirst_gen.paste.stamps import effect, pixels_of, plan_stamps, to_values
 from densesirst_gen.scene.annotate import EIGHT
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, gray_step
 
 
 def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
@@ -165,10 +165,9 @@ def _look(
     scene: Scene, pastes: np.ndarray, rise: np.ndarray, masks: np.ndarray, config: PasteConfig
 ) -> np.ndarray:
     """Record what each paste changes; say which of them can be seen."""
-    black, white = scene.levels
     index = np.minimum(pixels_of(pastes, config.patch_px, scene.shape[1]), scene.image.size - 1)
     under = scene.image.ravel()[index].astype(np.float64)
     values = to_values(rise, scene)
-    pastes["increment"], pastes["n_clipped"] = effect(under, values, masks, white)
-    seen: np.ndarray = pastes["increment"] >= config.min_increment * (white - black) / 255
+    pastes["increment"], pastes["n_clipped"] = effect(under, values, masks, scene.levels[1])
+    seen: np.ndarray = pastes["increment"] >= config.min_increment * gray_step(*scene.levels)
     return seen

@@ -12,7 +12,7 @@ from densesirst_gen.paste.fusion import stamps
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import COLUMNS, PastePlan
 from densesirst_gen.paste.shapes import Shapes, shapes_at
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, gray_step
 
 SHAPED = ("donor", *COLUMNS[COLUMNS.index("height") : -2])
 """Columns that say what a stamp looks like."""
@@ -74,7 +74,7 @@ def to_values(rise: np.ndarray, scene: Scene) -> np.ndarray:
 
 def scaled(rise: Any, black: Any, white: Any, whole: bool, xp: Any = np) -> Any:
     """Gray levels to add -> values of an image of these levels, cut to whole numbers or not."""
-    values = rise * ((white - black) / 255)
+    values = rise * gray_step(black, white)
     return xp.floor(values) if whole else values
 
 

@@ -46,7 +46,7 @@ def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
     Returns
     -------
     ndarray, (N,), int32
-        Region of each point, 0..K-1 in order of the first point. A region of one point is a
+        Group of each point, 0..K-1 in order of the first point. A group of one point is a
         *single*, every other a *cluster*.
     """
     n = len(points)
@@ -56,15 +56,15 @@ def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
     return groups
 
 
-def region_boxes(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Tight box around all targets of each region.
+def group_boxes(boxes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Tight box around all targets of each group.
 
     Parameters
     ----------
     boxes : ndarray, (N, 4), int32
         Target boxes, half-open xyxy.
-    regions : ndarray, (N,), int
-        Region of each target, 0..K-1, see `clusters`.
+    groups : ndarray, (N,), int
+        Group of each target, 0..K-1, see `clusters`.
 
     Returns
     -------
@@ -72,15 +72,15 @@ def region_boxes(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """
     if len(boxes) == 0:
         return boxes.copy()
-    order = np.argsort(regions, kind="stable")
-    first = np.flatnonzero(np.diff(regions[order], prepend=-1))
+    order = np.argsort(groups, kind="stable")
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
     low = np.minimum.reduceat(boxes[order, :2], first)
     high = np.maximum.reduceat(boxes[order, 2:], first)
     return np.concatenate([low, high], axis=1)
 
 
-def region_density(annotations: Annotations, regions: np.ndarray) -> np.ndarray:
-    """Density of each region, D = N A_t / A_c (Eq. 4).
+def group_density(annotations: Annotations, groups: np.ndarray) -> np.ndarray:
+    """Density of each group, D = N A_t / A_c (Eq. 4).
 
     N is the number of its targets, A_t the sum of their mask areas, and A_c the area of the tight
     box around its masks; the paper leaves A_c open, this reading gives its published numbers.
@@ -88,30 +88,30 @@ def region_density(annotations: Annotations, regions: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     annotations : Annotations
-    regions : ndarray, (N,), int
-        Region of each target, 0..K-1, see `clusters`.
+    groups : ndarray, (N,), int
+        Group of each target, 0..K-1, see `clusters`.
 
     Returns
     -------
     ndarray, (K,), float64
         Above 0, without unit.
     """
-    boxes = region_boxes(annotations.boxes, regions).astype(np.float64)
+    boxes = group_boxes(annotations.boxes, groups).astype(np.float64)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    target_area = np.bincount(regions, annotations.areas, minlength=len(boxes))
-    return np.bincount(regions, minlength=len(boxes)) * target_area / area
+    target_area = np.bincount(groups, annotations.areas, minlength=len(boxes))
+    return np.bincount(groups, minlength=len(boxes)) * target_area / area
 
 
 def normalised_density(density: np.ndarray) -> np.ndarray:
     """Scale densities to [0, 1] by the least and the greatest of them.
 
-    As in the paper, over all regions of a data set, clusters and singles together. Made of two
+    As in the paper, over all groups of a data set, clusters and singles together. Made of two
     extremes, it moves a lot between equally good data sets: report it, do not judge by it.
 
     Parameters
     ----------
     density : ndarray, (K,), float64
-        `region_density` of every region.
+        `group_density` of every group.
 
     Returns
     -------
@@ -134,6 +134,25 @@ def nearest_gap(annotations: Annotations) -> np.ndarray:
     gaps = np.full(len(annotations), np.iinfo(np.int32).max)
     np.minimum.at(gaps, pairs, apart[:, None])
     return np.where(gaps == np.iinfo(np.int32).max, -1, gaps)
+
+
+def cluster_columns(annotations: Annotations) -> dict[str, np.ndarray]:
+    """What is known of each target as one of its group.
+
+    Returns
+    -------
+    dict of str to ndarray, (N,)
+        ``group``, int, see `clusters`; ``group_targets``, int, how many targets are in it, 1 for a
+        single; ``density``, float64, that of the group, see `group_density`; ``gap``, int, see
+        `nearest_gap`.
+    """
+    groups = clusters(annotations.points)
+    return {
+        "group": groups,
+        "group_targets": np.bincount(groups)[groups],
+        "density": group_density(annotations, groups)[groups],
+        "gap": nearest_gap(annotations),
+    }
 
 
 def nearest_distance(points: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,29 @@ class Scene:
         black = float(self.image.min())
         return black, peak if peak > black else black + 1.0
 
+    def gray(self, dtype: type = np.float64) -> np.ndarray:
+        """(H, W), the image in gray levels: 0 black, 255 white; what lies beyond is not cut."""
+        return gray_levels(self.image.astype(dtype), self.levels)
+
     @property
     def n_targets(self) -> int:
         """Number of targets, the largest label."""
         return int(self.labels.max())
+
+
+def gray_levels(values: Any, span: tuple[float, float]) -> Any:
+    """Values of a sensor -> gray levels.
+
+    Parameters
+    ----------
+    values : array, float
+    span : tuple of float
+        (black, white): 0 and 255. With (0, white - black), differences of values.
+    """
+    black, white = span
+    return (values - black) * (255 / (white - black))
+
+
+def gray_step(black: Any, white: Any) -> Any:
+    """How much of a sensor's own values one gray level is; floats, or arrays of them."""
+    return (white - black) / 255

@@ -90,7 +90,7 @@ def predict_folder(
     task = partial(
         _predict_file, masks=masks, out=out, palette=palette, overlay=overlay, store=store
     )
-    with workers(jobs) as mapped:
+    with workers(jobs, [__name__]) as mapped:
         rows = list(progress(mapped(task, files), len(files)))
     rows.sort(key=lambda row: (row.confidence is None, row.confidence, row.name))
     write_index(out, rows)
@@ -110,7 +110,7 @@ def check_masks(
     dict of str to list of str
         Only images of which there is something to say; see `densesirst_gen.sky.check`.
     """
-    with workers(jobs) as mapped:
+    with workers(jobs, [__name__]) as mapped:
         found = dict(progress(mapped(_check_file, files), len(files)))
     return {name: found[name] for name in sorted(found) if found[name]}
 

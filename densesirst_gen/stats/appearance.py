@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from densesirst_gen.scene.annotate import Annotations
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, gray_levels
 from densesirst_gen.scene.windows import Pixels, around, box_pixels, ring_pixels, target_pixels
 
 BACKGROUND_PAD = 5
@@ -51,12 +51,12 @@ def appearance(scene: Scene, annotations: Annotations) -> dict[str, np.ndarray]:
         ground, the peak itself is the background.
     """
     own = target_pixels(scene.labels, annotations.boxes)
-    inside = gray_levels(scene, own)
+    inside = gray_at(scene, own)
     peak, mean = own.max(inside), own.mean(inside)
     background = local_background(scene, annotations.boxes, empty=peak)
     height = np.maximum(peak - background, 1.0)
     ring = ring_pixels(scene.labels, annotations.boxes)
-    halo = ring.mean(gray_levels(scene, ring), empty=background)
+    halo = ring.mean(gray_at(scene, ring), empty=background)
     scr, log_scr = signal_to_clutter(scene, annotations.boxes, mean)
     return {
         "peak": peak,
@@ -73,17 +73,17 @@ def appearance(scene: Scene, annotations: Annotations) -> dict[str, np.ndarray]:
     }
 
 
-def gray_levels(scene: Scene, pixels: Pixels) -> np.ndarray:
+def gray_at(scene: Scene, pixels: Pixels) -> np.ndarray:
     """Gray levels (P,) float64 at the pixels: 0 is the sensor's black, 255 its white."""
-    black, white = scene.levels
-    return (pixels.of(scene.image) - np.float64(black)) * (255.0 / (white - black))
+    found: np.ndarray = gray_levels(pixels.of(scene.image).astype(np.float64), scene.levels)
+    return found
 
 
 def gray_mean_std(scene: Scene) -> tuple[float, float]:
     """Mean and standard deviation of all pixels, gray levels."""
     black, white = scene.levels
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(scene.image))
-    return (mean - black) * (255.0 / (white - black)), std * (255.0 / (white - black))
+    return gray_levels(mean, (black, white)), gray_levels(std, (0, white - black))
 
 
 def white_level(scene: Scene) -> float:
@@ -101,7 +101,7 @@ def local_background(scene: Scene, boxes: np.ndarray, empty: np.ndarray) -> np.n
     """Median gray level (N,) of the ground in each box padded by 5 px; `empty` without ground."""
     pixels = box_pixels(boxes, scene.shape, BACKGROUND_PAD)
     pixels = pixels.where(pixels.of(ground(scene)))
-    return pixels.median(gray_levels(scene, pixels), empty)
+    return pixels.median(gray_at(scene, pixels), empty)
 
 
 def brightness_rank(image: np.ndarray, own: Pixels) -> np.ndarray:
@@ -125,7 +125,7 @@ def local_contrast(scene: Scene, boxes: np.ndarray, peak: np.ndarray) -> np.ndar
     rows, cols = around(pixels)
     height, width = scene.shape
     near = Pixels(pixels.n, pixels.owner, rows.clip(0, height - 1), cols.clip(0, width - 1))
-    surround = pixels.max(gray_levels(scene, near).mean(axis=1))
+    surround = pixels.max(gray_at(scene, near).mean(axis=1))
     return peak / np.maximum(surround, 1.0)
 
 
@@ -141,7 +141,7 @@ def signal_to_clutter(
     """
     pixels = box_pixels(boxes, scene.shape, SCR_PAD)
     pixels = pixels.where(pixels.of(scene.labels) == 0)
-    values = gray_levels(scene, pixels)
+    values = gray_at(scene, pixels)
     signal = np.abs(mean - pixels.mean(values, empty=mean))
     clutter = pixels.std(values)
     return signal / np.maximum(clutter, 1.0), np.log1p(signal / (clutter + 1.0))
@@ -161,18 +161,18 @@ def asymmetry(own: Pixels, increment: np.ndarray, boxes: np.ndarray) -> np.ndarr
     return (centroid - centre) / 2
 
 
-def region_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
-    """Texture of the background of each region, (K,): log(std + 0.5), std in gray levels.
+def group_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
+    """Texture of the background of each group, (K,): log(std + 0.5), std in gray levels.
 
-    Over the ground in the region's box padded by 2 px, about the 20 px window that a cluster is
+    Over the ground in the group's box padded by 2 px, about the 20 px window that a cluster is
     pasted into. The half gray level keeps flat background finite; log 0.5 without ground.
 
     Parameters
     ----------
     scene : Scene
     boxes : ndarray, (K, 4), int
-        Boxes of the regions, half-open xyxy.
+        Boxes of the groups, half-open xyxy.
     """
     pixels = box_pixels(boxes, scene.shape, REGION_PAD)
     pixels = pixels.where(pixels.of(ground(scene)))
-    return np.log(pixels.std(gray_levels(scene, pixels)) + 0.5)
+    return np.log(pixels.std(gray_at(scene, pixels)) + 0.5)

@@ -12,13 +12,13 @@ CONTRAST_EDGES = np.linspace(0, 5, 21)
 """Bins of Fig. 3 of the paper: 5 % of an image's pixels; a quarter of local contrast."""
 
 
-def headline(targets: np.ndarray, regions: np.ndarray, scenes: np.ndarray) -> dict[str, float]:
+def headline(targets: np.ndarray, groups: np.ndarray, scenes: np.ndarray) -> dict[str, float]:
     """Scalars of a dataset, finite; 0 where there is nothing to average.
 
     Parameters
     ----------
-    targets, regions, scenes : ndarray
-        Of dtype `rows.TARGET`, `rows.REGION` and `rows.SCENE`.
+    targets, groups, scenes : ndarray
+        Of dtype `rows.TARGET`, `rows.GROUP` and `rows.SCENE`.
 
     Returns
     -------
@@ -35,13 +35,13 @@ def headline(targets: np.ndarray, regions: np.ndarray, scenes: np.ndarray) -> di
         * The rest are medians of targets, and shares of images, of targets and, in the sky, of
           masks and of cluster boxes.
     """
-    in_cluster = regions["n_targets"] > 1
+    in_cluster = groups["n_targets"] > 1
     return {
-        **_counts(targets, scenes, regions["n_targets"], in_cluster),
+        **_counts(targets, scenes, groups["n_targets"], in_cluster),
         **_sizes(targets),
-        **_densities(regions["density"], in_cluster),
+        **_densities(groups["density"], in_cluster),
         **_levels(targets, scenes),
-        **_sky(targets, scenes, regions["in_sky"][in_cluster]),
+        **_sky(targets, scenes, groups["in_sky"][in_cluster]),
     }
 
 
@@ -109,7 +109,7 @@ def _counts(
         "clusters_per_image": _mean(scenes["n_clusters"]),
         "singles_per_image": _mean(scenes["n_singles"]),
         "targets_per_cluster": _mean(sizes[in_cluster]),
-        "targets_in_clusters": _mean(targets["region_targets"] > 1),
+        "targets_in_clusters": _mean(targets["group_targets"] > 1),
         "images_without_target": _mean(scenes["n_targets"] == 0),
         "images_without_cluster": _mean(scenes["n_clusters"] == 0),
     }

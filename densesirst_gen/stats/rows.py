@@ -1,6 +1,6 @@
-"""The tables of `stats`: what is known of each target, each region and each scene.
+"""The tables of `stats`: what is known of each target, each group and each scene.
 
-A region is what `density.clusters` groups: a cluster of linked targets, or a single. Quantities
+A group is what `density.clusters` finds: a cluster of linked targets, or a single. Quantities
 that do not exist for a row (see `MAY_BE_NONE`) are -1; none is NaN.
 """
 
@@ -21,8 +21,8 @@ TARGET = np.dtype(
     [
         ("scene", np.int32),  # row in the table of scenes
         ("label", np.int32),  # in the scene's label image, from 1
-        ("region", np.int32),  # in the scene, from 0
-        ("region_targets", np.int32),  # targets of that region; 1: a single
+        ("group", np.int32),  # in the scene, from 0
+        ("group_targets", np.int32),  # targets of that group; 1: a single
         *BOX,  # px, tight and half-open
         ("x", np.float64),  # px, centroid of the mask
         ("y", np.float64),
@@ -46,16 +46,16 @@ TARGET = np.dtype(
         ("asymmetry", np.float64),
     ]
 )
-REGION = np.dtype(
+GROUP = np.dtype(
     [
         ("scene", np.int32),
-        ("region", np.int32),
+        ("group", np.int32),
         ("n_targets", np.int32),
         *BOX,  # px, tight around all masks
         ("side", np.int32),  # px, the longer side of the box
         ("area", np.int32),  # px, sum over the masks
-        ("density", np.float64),  # Eq. 4, see `density.region_density`
-        ("log_std", np.float64),  # see `appearance.region_log_std`
+        ("density", np.float64),  # Eq. 4, see `density.group_density`
+        ("log_std", np.float64),  # see `appearance.group_log_std`
         ("in_sky", np.float64),  # share of the box
     ]
 )

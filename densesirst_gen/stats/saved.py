@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.stats.rows import MAY_BE_NONE, NONE, REGION, SCENE, SKY_GRID, TARGET
+from densesirst_gen.stats.rows import GROUP, MAY_BE_NONE, NONE, SCENE, SKY_GRID, TARGET
 from densesirst_gen.stats.tables import DatasetStats
 
 SCHEMA = "densesirst-gen/stats@1"
-DTYPES = {"targets": TARGET, "regions": REGION, "scenes": SCENE}
+DTYPES = {"targets": TARGET, "groups": GROUP, "scenes": SCENE}
+EARLIER = {"groups": "regions", "group": "region", "group_targets": "region_targets"}
+"""What tables and columns were called in files of an earlier version."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 
@@ -29,8 +31,8 @@ def tables_document(stats: DatasetStats) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``names`` of the scenes; ``targets``, ``regions`` and ``scenes`` with a list for each
-        column of `rows.TARGET`, `rows.REGION` and `rows.SCENE`, in full precision and -1 where a
+        ``names`` of the scenes; ``targets``, ``groups`` and ``scenes`` with a list for each
+        column of `rows.TARGET`, `rows.GROUP` and `rows.SCENE`, in full precision and -1 where a
         quantity does not exist; ``sky_map``, a list of rows.
     """
     tables = {
@@ -72,7 +74,7 @@ def stats_from_tables(document: Mapping[str, Any]) -> DatasetStats:
     KeyError, TypeError, ValueError
         If it is not such a document.
     """
-    tables = {name: _table(document[name], dtype) for name, dtype in DTYPES.items()}
+    tables = {name: _table(_found(document, name), dtype) for name, dtype in DTYPES.items()}
     names = tuple(map(str, document["names"]))
     sky_map = np.array(document["sky_map"], np.float64)
     if len(names) != len(tables["scenes"]) or sky_map.shape != SKY_GRID:
@@ -83,20 +85,26 @@ def stats_from_tables(document: Mapping[str, Any]) -> DatasetStats:
     return DatasetStats(names, **tables, sky_map=sky_map)
 
 
+def _found(values: Mapping[str, Any], name: str) -> Any:
+    """What has this name, or had it in an earlier version."""
+    return values[name if name in values else EARLIER.get(name, name)]
+
+
 def _table(columns: Mapping[str, Any], dtype: np.dtype) -> np.ndarray:
-    lengths = {len(columns[name]) for name in dtype.names or ()}
+    found = {name: _found(columns, name) for name in dtype.names or ()}
+    lengths = set(map(len, found.values()))
     if len(lengths) != 1:
         raise ValueError(f"columns of {len(lengths)} different lengths")
     table = np.zeros(lengths.pop(), dtype)
-    for name in dtype.names or ():
-        table[name] = columns[name]
+    for name, column in found.items():
+        table[name] = column
         if not np.isfinite(table[name]).all():
             raise ValueError(f"{name} is not finite")
     return table
 
 
 def csv_files(stats: DatasetStats) -> Iterable[tuple[str, bytes]]:
-    """``targets.csv`` and ``clusters.csv``: a row for each target, and for each region.
+    """``targets.csv`` and ``clusters.csv``: a row for each target, and for each group.
 
     The first column is the name of the image. What does not exist is an empty cell; a name that a
     spreadsheet would take for a formula gets a leading apostrophe.
@@ -106,7 +114,7 @@ def csv_files(stats: DatasetStats) -> Iterable[tuple[str, bytes]]:
     (str, bytes)
         Name and content, UTF-8.
     """
-    for name, table in (("targets.csv", stats.targets), ("clusters.csv", stats.regions)):
+    for name, table in (("targets.csv", stats.targets), ("clusters.csv", stats.groups)):
         yield name, _csv_text(stats.names, table).encode()
 
 

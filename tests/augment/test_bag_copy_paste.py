@@ -25,7 +25,7 @@ from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import stack_entries
 from densesirst_gen.paste.library import TargetLibrary
-from densesirst_gen.paste.plan import PastePlan
+from densesirst_gen.paste.plan import SKIPPED, PastePlan
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
 from densesirst_gen.settings import ConfigError
@@ -38,7 +38,7 @@ SHAPE = (96, 128)
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings said once in a process are said once in each test; most tests expect skips."""
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(bag_copy_paste.REASONS))
+    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
 
 
 def sky_mask(rows: int = 60) -> np.ndarray:

@@ -3,7 +3,6 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from densesirst_gen.datasets.devkit import devkit_files
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare import side_by_side
 from densesirst_gen.stats.tables import dataset_stats
 
 
@@ -204,9 +204,7 @@ def test_probe_sees_the_scenes_of_both(dense, other, monkeypatch):
         seen.extend([[scene.name for scene in part] for part in (a, b)] + [seed])
         return FakeResult()
 
-    module = ModuleType("densesirst_gen.stats.compare.probe")
-    module.probe = probe
-    monkeypatch.setitem(sys.modules, "densesirst_gen.stats.compare.probe", module)
+    monkeypatch.setattr(side_by_side, "probe", probe)
     flags = ("--limit", 3, "--against", other, "--probe", "--seed", 4)
     assert document(dense, *flags)["against"]["probe"]["auc"] == 0.61
     assert seen == [["000", "001", "002"], [f"{k:03}" for k in range(9)], 4]

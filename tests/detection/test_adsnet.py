@@ -163,9 +163,7 @@ def test_levels_keep_their_size_and_only_takers_are_changed(inject_at: str) -> N
     for takers in ((4,), (3, 4), (2, 3, 4)):
         detector = tiny("adsnet", distribute_to=takers, inject_at=inject_at)
         detector.load_state_dict(tiny("adsnet", afd=False).state_dict(), strict=False)
-        for level, x, before in zip(
-            (4, 3, 2), shaken(detector).levels(images), plain, strict=True
-        ):
+        for level, x, before in zip((4, 3, 2), shaken(detector).levels(images), plain, strict=True):
             assert x.shape == before.shape
             assert torch.equal(x, before) == (level not in takers)
 

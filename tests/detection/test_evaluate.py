@@ -362,7 +362,7 @@ def test_nothing_to_score_nothing_to_find_nothing_found(kind, targets):
 def test_recall_by_kinds_of_targets_by_hand():
     rows = np.zeros(5, TARGET)
     rows["side"] = [2, 3, 3, 7, 40]
-    rows["region_targets"] = [1, 2, 2, 3, 3]
+    rows["group_targets"] = [1, 2, 2, 3, 3]
     rows["density"] = [0.9, 0.9, 1.0, 1.6, 9]
     rows["gap"] = [-1, 0, 1, 4, 9]
     rows["by_iou"] = [True, True, False, True, False]

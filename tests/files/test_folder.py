@@ -118,7 +118,7 @@ def test_resuming_nothing_begins(tmp_path: Path) -> None:
 
 def test_closing_leaves_the_manifest_alone(tmp_path: Path) -> None:
     folder = begun(tmp_path)
-    folder.close({"schema": SCHEMA})
+    folder.close({})
     assert [p.name for p in tmp_path.iterdir()] == [MANIFEST]
 
 

@@ -4,12 +4,12 @@ import pytest
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.density import (
     clusters,
+    group_boxes,
+    group_density,
     linked_pairs,
     nearest_distance,
     nearest_gap,
     normalised_density,
-    region_boxes,
-    region_density,
 )
 
 NO_POINTS = np.zeros((0, 2))
@@ -70,17 +70,17 @@ def test_a_hundred_thousand_points():
 
 def test_density_of_two_squares():
     found = annotate(labels_of((10, 10, 13, 13), (14, 10, 17, 13), (40, 40, 42, 45)))
-    regions = clusters(found.points)
-    assert regions.tolist() == [0, 0, 1]
-    assert region_boxes(found.boxes, regions).tolist() == [[10, 10, 17, 13], [40, 40, 42, 45]]
-    assert region_density(found, regions) == pytest.approx([2 * 18 / 21, 1.0])
+    groups = clusters(found.points)
+    assert groups.tolist() == [0, 0, 1]
+    assert group_boxes(found.boxes, groups).tolist() == [[10, 10, 17, 13], [40, 40, 42, 45]]
+    assert group_density(found, groups) == pytest.approx([2 * 18 / 21, 1.0])
 
 
 def test_regions_whose_targets_are_not_in_order():
     found = annotate(labels_of((10, 10, 13, 13), (40, 40, 42, 45), (14, 12, 17, 15)))
-    regions = clusters(found.points)
-    assert regions.tolist() == [0, 1, 0]
-    assert region_boxes(found.boxes, regions).tolist() == [[10, 10, 17, 15], [40, 40, 42, 45]]
+    groups = clusters(found.points)
+    assert groups.tolist() == [0, 1, 0]
+    assert group_boxes(found.boxes, groups).tolist() == [[10, 10, 17, 15], [40, 40, 42, 45]]
 
 
 def test_gap_is_the_larger_of_both_axes_and_zero_at_a_corner():
@@ -103,7 +103,7 @@ def test_normalised_density_without_a_span(density):
 
 def test_no_targets():
     found = annotate(np.zeros((5, 5), np.int32))
-    regions = clusters(found.points)
-    assert region_boxes(found.boxes, regions).shape == (0, 4)
-    assert region_density(found, regions).shape == (0,)
+    groups = clusters(found.points)
+    assert group_boxes(found.boxes, groups).shape == (0, 4)
+    assert group_density(found, groups).shape == (0,)
     assert nearest_gap(found).shape == (0,)

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene
-from densesirst_gen.stats.appearance import appearance, region_log_std
+from densesirst_gen.stats.appearance import appearance, group_log_std
 
 
 def square_scene() -> Scene:
@@ -148,11 +148,11 @@ def test_a_target_that_fills_a_flat_image(value, shape, dtype):
     assert all(np.isfinite(values).all() for values in result.values())
 
 
-def test_region_log_std_is_of_the_ground_around_the_region():
+def test_group_log_std_is_of_the_ground_around_the_group():
     scene = square_scene()
     box = np.array([[10, 10, 13, 13]])
     scene.image[8, 8:15] = 70
     ground = np.array([70] * 7 + [50] * 17)
-    assert region_log_std(scene, box) == pytest.approx(np.log(ground.std() + 0.5))
+    assert group_log_std(scene, box) == pytest.approx(np.log(ground.std() + 0.5))
     full = Scene("full", np.full((4, 4), 9, np.uint8), np.ones((4, 4), np.int32))
-    assert region_log_std(full, np.array([[0, 0, 4, 4]])) == pytest.approx(np.log(0.5))
+    assert group_log_std(full, np.array([[0, 0, 4, 4]])) == pytest.approx(np.log(0.5))

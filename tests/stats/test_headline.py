@@ -11,7 +11,7 @@ from densesirst_gen.stats.headline import (
     pooled_gray,
     shares,
 )
-from densesirst_gen.stats.rows import REGION, SCENE, SKY_GRID, TARGET
+from densesirst_gen.stats.rows import GROUP, SCENE, SKY_GRID, TARGET
 from densesirst_gen.stats.tables import collect_stats, dataset_stats, scene_stats
 
 
@@ -64,7 +64,7 @@ def test_distributions_have_their_edges():
 
 
 def test_nothing_gives_zeros():
-    empty = headline(np.zeros(0, TARGET), np.zeros(0, REGION), np.zeros(0, SCENE))
+    empty = headline(np.zeros(0, TARGET), np.zeros(0, GROUP), np.zeros(0, SCENE))
     assert set(empty.values()) == {0}
     assert empty.keys() == dataset_stats(random_scenes(0, 1)).summary().keys()
 

@@ -12,7 +12,7 @@ from report_pages import EVIL, flat_scene, full_page
 from scenes import make_scene
 
 from densesirst_gen.scene.scene import Scene
-from densesirst_gen.stats.report.gallery import MAX_REGIONS, scene_view
+from densesirst_gen.stats.report.gallery import MAX_GROUPS, scene_view
 
 pytest.importorskip("jinja2")
 
@@ -134,14 +134,14 @@ def test_pixels_are_all_there(dtype, kind):
 def test_scene_without_targets_and_sky():
     bare = make_scene(targets=0, sky=None)
     view = scene_view(bare)
-    assert (view.sky, view.masks, view.boxes, view.points, view.regions) == ("", "", "", "", [])
+    assert (view.sky, view.masks, view.boxes, view.points, view.groups) == ("", "", "", "", [])
     page = Page(report_html("d", [], [], [bare]))
     assert "no targets" in page.text
     assert "sky not annotated" in page.text
 
 
 def test_regions_are_framed():
-    cluster, single = scene_view(flat_scene()).regions
+    cluster, single = scene_view(flat_scene()).groups
     assert (cluster.n_targets, cluster.area, cluster.box) == (2, 14, (59, 19, 11, 7))
     assert cluster.window == (44, 2, 40, 40)
     assert (single.n_targets, single.box, single.window) == (1, (20, 50, 1, 1), (0, 30, 40, 40))
@@ -151,8 +151,8 @@ def test_regions_are_framed():
 def test_frame_is_no_larger_than_the_image():
     labels = np.zeros((20, 90), np.int32)
     labels[2:4, 1:80] = 1
-    (region,) = scene_view(Scene("flat", labels.astype(np.uint8), labels)).regions
-    assert region.window == (0, 0, 90, 20)
+    (group,) = scene_view(Scene("flat", labels.astype(np.uint8), labels)).groups
+    assert group.window == (0, 0, 90, 20)
 
 
 def test_of_many_regions_the_largest_are_shown():
@@ -161,7 +161,7 @@ def test_of_many_regions_the_largest_are_shown():
     labels[190, 193] = 101
     scene = Scene("stars", labels.astype(np.uint8), labels)
     view = scene_view(scene)
-    assert (len(view.regions), view.n_regions, view.regions[0].n_targets) == (MAX_REGIONS, 100, 2)
+    assert (len(view.groups), view.n_groups, view.groups[0].n_targets) == (MAX_GROUPS, 100, 2)
     assert "+ 88 more" in Page(report_html("d", [], [], [scene])).text
 
 

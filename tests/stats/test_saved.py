@@ -9,7 +9,7 @@ from scenes import random_scenes
 
 from densesirst_gen.stats.compare.fidelity import compare
 from densesirst_gen.stats.report.text import table_rows, table_text
-from densesirst_gen.stats.rows import REGION, SCENE, TARGET
+from densesirst_gen.stats.rows import GROUP, SCENE, TARGET
 from densesirst_gen.stats.saved import (
     SCHEMA,
     StatsFileError,
@@ -39,7 +39,7 @@ def saved(path, stats, **changes):
 def test_saved_tables_come_back_exactly(tmp_path, stats):
     back = read_saved(saved(tmp_path / "s.json", stats))
     assert back.names == stats.names
-    for name in ("targets", "regions", "scenes", "sky_map"):
+    for name in ("targets", "groups", "scenes", "sky_map"):
         one, two = getattr(back, name), getattr(stats, name)
         assert one.dtype == two.dtype
         assert (one == two).all()
@@ -95,13 +95,13 @@ def test_tables_of_another_shape_are_an_error(tmp_path, stats):
             read_saved(saved(tmp_path / "s.json", stats, tables=tables))
 
 
-def test_csv_has_a_row_for_each_target_and_each_region(stats):
-    targets, regions = rows_of(stats, "targets.csv"), rows_of(stats, "clusters.csv")
-    assert (len(targets), len(regions)) == (len(stats.targets), len(stats.regions))
-    assert [row["image"] for row in regions] == [stats.names[k] for k in stats.regions["scene"]]
+def test_csv_has_a_row_for_each_target_and_each_group(stats):
+    targets, groups = rows_of(stats, "targets.csv"), rows_of(stats, "clusters.csv")
+    assert (len(targets), len(groups)) == (len(stats.targets), len(stats.groups))
+    assert [row["image"] for row in groups] == [stats.names[k] for k in stats.groups["scene"]]
     assert [float(row["scr"]) for row in targets] == stats.targets["scr"].tolist()
     assert set(targets[0]) == {"image", *TARGET.names} - {"scene"}
-    assert set(regions[0]) == {"image", *REGION.names} - {"scene"}
+    assert set(groups[0]) == {"image", *GROUP.names} - {"scene"}
 
 
 def test_what_does_not_exist_is_an_empty_cell(stats):
@@ -122,7 +122,7 @@ def many(n: int, per_scene: int = 13) -> DatasetStats:
     """Made-up rows: n targets in clusters of 13, one to a scene."""
     rng = np.random.default_rng(n)
     n_scenes = -(-n // per_scene)
-    tables = {"targets": np.zeros(n, TARGET), "regions": np.zeros(n_scenes, REGION)}
+    tables = {"targets": np.zeros(n, TARGET), "groups": np.zeros(n_scenes, GROUP)}
     tables["scenes"] = np.zeros(n_scenes, SCENE)
     for name, table in tables.items():
         for column in table.dtype.names:
@@ -139,3 +139,13 @@ def test_a_hundred_thousand_targets():
     back = stats_from_tables(json.loads(json.dumps(tables_document(stats), allow_nan=False)))
     assert (back.targets == stats.targets).all()
     assert all(d.distance == 0 for d in compare(back, stats, draws=5) if d.distance is not None)
+
+
+def test_what_an_earlier_version_saved_is_read(stats, tmp_path):
+    """Groups were regions then."""
+    text = json.dumps({"schema": SCHEMA, "tables": tables_document(stats)})
+    path = tmp_path / "old.json"
+    path.write_text(text.replace('"group', '"region'))
+    found = read_saved(path)
+    assert (found.groups == stats.groups).all()
+    assert (found.targets == stats.targets).all()

@@ -15,7 +15,7 @@ from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.stats.compare.fidelity import compare, score
 from densesirst_gen.stats.tables import (
-    REGION,
+    GROUP,
     SCENE,
     TARGET,
     DatasetStats,
@@ -51,20 +51,20 @@ def two_and_one(name: str = "a", sky: bool = True) -> Scene:
 
 def test_rows_of_a_scene():
     stats = scene_stats(two_and_one())
-    targets, regions = stats.targets, stats.regions
+    targets, groups = stats.targets, stats.groups
     assert stats.name == "a"
     assert targets["label"].tolist() == [1, 2, 3]
-    assert targets["region"].tolist() == [0, 0, 1]
-    assert targets["region_targets"].tolist() == [2, 2, 1]
+    assert targets["group"].tolist() == [0, 0, 1]
+    assert targets["group_targets"].tolist() == [2, 2, 1]
     assert targets[["x0", "y0", "x1", "y1"]].tolist()[2] == (50, 29, 52, 33)
     assert targets[["x", "y"]].tolist() == [(11.0, 11.0), (15.0, 11.5), (50.5, 30.5)]
     assert targets[["width", "height", "area"]].tolist() == [(3, 3, 9), (3, 4, 12), (2, 4, 8)]
     assert targets["in_sky"].tolist() == [1.0, 1.0, 0.25]
     assert targets["gap"].tolist() == [1, 1, -1]
     assert targets["nearest_distance"][0] == pytest.approx(np.hypot(4, 0.5))
-    assert regions[["n_targets", "side", "area"]].tolist() == [(2, 7, 21), (1, 4, 8)]
-    assert regions["density"] == pytest.approx([2 * 21 / 28, 1])
-    assert regions["in_sky"].tolist() == [1.0, 0.25]
+    assert groups[["n_targets", "side", "area"]].tolist() == [(2, 7, 21), (1, 4, 8)]
+    assert groups["density"] == pytest.approx([2 * 21 / 28, 1])
+    assert groups["in_sky"].tolist() == [1.0, 0.25]
     assert stats.scene[list(SCENE.names[:7])].tolist() == [(0, 60, 80, 3, 1, 1, 0.5)]
     assert stats.scene["gray_mean"] == pytest.approx(two_and_one().image.mean())
     assert stats.scene["gray_std"] == pytest.approx(two_and_one().image.std())
@@ -74,7 +74,7 @@ def test_rows_know_their_scene():
     stats = dataset_stats([two_and_one("b"), scene_of("empty"), two_and_one("c")])
     assert stats.names == ("b", "empty", "c")
     assert stats.targets["scene"].tolist() == [0, 0, 0, 2, 2, 2]
-    assert stats.regions["scene"].tolist() == [0, 0, 2, 2]
+    assert stats.groups["scene"].tolist() == [0, 0, 2, 2]
     assert stats.scenes["scene"].tolist() == [0, 1, 2]
 
 
@@ -126,7 +126,7 @@ def test_everything_is_finite_and_silent(case):
         summary = stats.summary()
     json.dumps(summary, allow_nan=False)
     assert len(stats.scenes) == len(edge_cases()[case])
-    for table, dtype in ((stats.targets, TARGET), (stats.regions, REGION), (stats.scenes, SCENE)):
+    for table, dtype in ((stats.targets, TARGET), (stats.groups, GROUP), (stats.scenes, SCENE)):
         assert table.dtype == dtype
         assert all(np.isfinite(table[column]).all() for column in dtype.names)
 
@@ -211,7 +211,7 @@ def test_released_brightness_is_that_of_the_figure(released):
 
 def test_released_means_are_those_of_the_table(released):
     targets = released.targets
-    cluster = targets["region_targets"] > 1
+    cluster = targets["group_targets"] > 1
     clear = cluster & ~targets["saturated"]
     visible = clear & (targets["peak_increment"] >= 10)
     means = {

@@ -40,7 +40,7 @@ from densesirst_gen.detection.metrics import (
 from densesirst_gen.detection.metrics.noco import NoCoMatches
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.annotate import Annotations, annotate
-from densesirst_gen.scene.density import clusters, nearest_gap, region_density
+from densesirst_gen.scene.density import cluster_columns
 from densesirst_gen.scene.scene import Scene
 
 SCHEMA = "densesirst-gen/evaluate@1"
@@ -50,8 +50,8 @@ TARGET = np.dtype(
         ("scene", np.int32),  # row in the table of scenes
         ("side", np.int32),  # px, the longer side of the box
         ("area", np.int32),  # px, of the mask
-        ("region_targets", np.int32),  # targets of its region; 1: a single
-        ("density", np.float64),  # of its region, Eq. 4
+        ("group_targets", np.int32),  # targets of its group; 1: a single
+        ("density", np.float64),  # of its group, Eq. 4
         ("gap", np.int32),  # px between its box and the nearest linked one; -1: a single
         ("by_iou", np.bool_),  # found, by the IoU of boxes
         ("by_centroid", np.bool_),  # found, by the distance of centroids
@@ -247,9 +247,7 @@ def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scori
 
 def _score_boxes(scene: Scene, found: FoundBoxes) -> SceneScore:
     truth = annotate(scene.labels)
-    black, white = scene.levels
-    gray = (scene.image.astype(np.float32) - black) * (255 / (white - black))
-    points = MNoCoAP().measure(gray, found, truth.boxes)
+    points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
 
@@ -322,7 +320,7 @@ def evaluate(
     scoring = scoring or Scoring()
     kind = predictions.kind
     tasks = [(file, kind, predictions.found.get(file.name), scoring) for file in files]
-    with workers(jobs) as mapped:
+    with workers(jobs, [__name__]) as mapped:
         return collect(kind, progress(mapped(_score_file, tasks), len(tasks)), scoring)
 
 
@@ -388,13 +386,12 @@ def _target_rows(
     tables = [np.zeros(0, TARGET)]
     for k, (score, rows, match) in enumerate(zip(scores, taken, matches, strict=True)):
         truth, table = score.truth, np.zeros(len(score.truth), TARGET)
-        regions = clusters(truth.points)
+        columns = cluster_columns(truth)
         table["scene"] = k
         table["side"] = (truth.boxes[:, 2:] - truth.boxes[:, :2]).max(axis=1, initial=0)
         table["area"] = truth.areas
-        table["region_targets"] = np.bincount(regions)[regions]
-        table["density"] = region_density(truth, regions)[regions]
-        table["gap"] = nearest_gap(truth)
+        for name in ("group_targets", "density", "gap"):
+            table[name] = columns[name]
         table["by_iou"][rows[rows >= 0]] = True
         table["by_centroid"] = match.matched
         tables.append(table)

@@ -59,7 +59,7 @@ def breakdowns(rows: np.ndarray) -> tuple[Breakdown, Breakdown, Breakdown]:
     Size is the longer side of the box. Density (Eq. 4) and gap are those of targets in clusters,
     linked by centroids less than 10 px apart; singles are a kind of their own.
     """
-    single = rows["region_targets"] == 1
+    single = rows["group_targets"] == 1
     dense, linked = (np.where(single, -1, rows[column]) for column in ("density", "gap"))
     return (
         Breakdown("size", _bins(rows, rows["side"], SIDES, whole=True)),

@@ -31,7 +31,7 @@ from densesirst_gen.detection.training.settings import TrainConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.annotate import annotate, label_mask
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, gray_step
 from densesirst_gen.sky.predict import default_store
 
 BLUR_SHARE = 0.5
@@ -66,9 +66,7 @@ class Batch:
 
 def gray(scene: Scene) -> np.ndarray:
     """(H, W) float32: black 0, white 1, what is beyond cut."""
-    black, white = scene.levels
-    values = (scene.image.astype(np.float32) - np.float32(black)) / np.float32(white - black)
-    return values.clip(0, 1)
+    return (scene.gray(np.float32) / 255).clip(0, 1)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -354,7 +352,7 @@ def _resized_scene(scene: Scene, side: int) -> Scene:
 
 def _noisy(scene: Scene, sigma: float) -> Scene:
     black, white = scene.levels
-    noise = scene_rng(0, scene.name).normal(0, sigma * (white - black) / 255, scene.shape)
+    noise = scene_rng(0, scene.name).normal(0, sigma * gray_step(black, white), scene.shape)
     image = _as(scene, (scene.image + noise).clip(black, white))
     return replace(scene, image=image, span=scene.levels)
 

@@ -8,12 +8,9 @@ run was made, and by which rule its weights were chosen.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +26,14 @@ from densesirst_gen.detection.training.parts import Part, check_apart, check_tar
 from densesirst_gen.detection.training.predict import Reading, score_detector
 from densesirst_gen.detection.training.settings import TrainConfig, settle
 from densesirst_gen.files.atomic import digest_of, file_digest, write_files
-from densesirst_gen.files.folder import CHECKSUMS, SCHEMA, BuildFolder, locked
+from densesirst_gen.files.folder import CHECKSUMS, BuildFolder, locked
 from densesirst_gen.paste.extract import build_library, filled
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.settings import ConfigError
 from densesirst_gen.version import __version__
 
 BOXES = "xyxy, half-open, 0-based, tight around the 8-connected components of the target masks"
+DISTRIBUTIONS = ("torch", "lightning-fabric", "numpy")
 SELECT_ON = ("val", "test", "last")
 
 
@@ -327,19 +325,7 @@ def close(
     """
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
     write_files(folder.root, [(CHECKSUMS, sums.encode())])
-    manifest = {
-        "schema": SCHEMA,
-        "generator": {"name": "densesirst_gen", "version": __version__},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **_versions()},
-        **content,
-    }
-    folder.close(manifest)
-    return manifest
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in ("torch", "lightning-fabric", "numpy")}
+    return folder.close(content, DISTRIBUTIONS)
 
 
 def _device_name(device: torch.device) -> str:

@@ -23,16 +23,13 @@ from densesirst_gen.paste.draws import LEVEL_QUANTILES, LEVEL_VALUES, Draws, sam
 from densesirst_gen.paste.fusion import stamps
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.placement import place, placement_tables
-from densesirst_gen.paste.plan import COLUMNS, PASTE, PastePlan
+from densesirst_gen.paste.plan import COLUMNS, DROPPED, PASTE, SKIPPED, PastePlan
 from densesirst_gen.paste.shapes import Shapes, shapes_at
 from densesirst_gen.paste.stamps import effect, scaled
+from densesirst_gen.scene.scene import gray_step
 
-REASONS = ("", "no_sky", "no_window", "nothing_visible", "not_drawn", "unsure_sky")
-"""Why nothing was pasted into an image; `BatchPlan.skip_reason` is an index into this. The last one
-occurs in plans that were made elsewhere, for a sky that was predicted."""
-
-DROPPED = ("no_window", "no_room", "invisible", "fragmented")
-"""Why targets were left out; the columns of `BatchPlan.dropped`."""
+REASONS = ("", *SKIPPED)
+"""`BatchPlan.skip_reason` is an index into this."""
 
 
 class Tables(NamedTuple):
@@ -92,7 +89,7 @@ class BatchPlan(NamedTuple):
     requested : Tensor, (B,), int64
         Targets asked for.
     dropped : Tensor, (B, 4), int64
-        How many of them were left out, by reason (`DROPPED`).
+        How many of them were left out, by reason (`densesirst_gen.paste.plan.DROPPED`).
     skip_reason : Tensor, (B,), int64
         Why nothing at all was pasted (`REASONS`); 0 where something was.
     span : Tensor, (B, 2), float64
@@ -354,7 +351,7 @@ def _look(
     columns["increment"], columns["n_clipped"] = effect(
         under, values, masks, white[..., None, None], torch
     )
-    return columns["increment"] >= config.min_increment * (white - black) / 255
+    return columns["increment"] >= config.min_increment * gray_step(black, white)
 
 
 def _skip_reason(valid: Tensor, found: Tensor, free: Tensor, draws: Draws) -> Tensor:

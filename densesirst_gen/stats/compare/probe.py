@@ -121,9 +121,9 @@ def _describe(scenes: Iterable[Scene]) -> _Side:
         notes = annotate(scene.labels)
         if len(notes) < 2:
             continue
-        region = clusters(notes.points)
-        inside = np.flatnonzero(np.bincount(region)[region] > 1)
-        found, member = np.unique(region[inside], return_inverse=True)
+        group = clusters(notes.points)
+        inside = np.flatnonzero(np.bincount(group)[group] > 1)
+        found, member = np.unique(group[inside], return_inverse=True)
         if len(found):
             rows.append(_features(scene, notes.boxes[inside], inside + 1))
             cluster.append(member + len(names))
@@ -133,8 +133,7 @@ def _describe(scenes: Iterable[Scene]) -> _Side:
 
 def _features(scene: Scene, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N, F) numbers of targets, from a window of 11 x 11 pixels around each; gray levels."""
-    black, white = scene.levels
-    gray = (scene.image.astype(np.float64) - black) * (255 / (white - black))
+    gray = scene.gray()
     x0, y0 = (boxes[:, :2] + boxes[:, 2:] - 1).T // 2
     half = SIDE // 2
     pixels = sliding_window_view(np.pad(gray, half, mode="edge"), (SIDE, SIDE))[y0, x0]

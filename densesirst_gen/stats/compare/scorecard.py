@@ -66,9 +66,9 @@ def sky_scenes(stats: DatasetStats) -> np.ndarray:
     return stats.scenes[stats.scenes["sky_fraction"] != NONE]
 
 
-def cluster_regions(stats: DatasetStats) -> np.ndarray:
-    """Regions of two targets or more."""
-    return stats.regions[stats.regions["n_targets"] > 1]
+def cluster_groups(stats: DatasetStats) -> np.ndarray:
+    """Groups of two targets or more."""
+    return stats.groups[stats.groups["n_targets"] > 1]
 
 
 def every_target(stats: DatasetStats) -> np.ndarray:
@@ -78,7 +78,7 @@ def every_target(stats: DatasetStats) -> np.ndarray:
 
 def clustered(stats: DatasetStats) -> np.ndarray:
     """Targets of clusters."""
-    return stats.targets[stats.targets["region_targets"] > 1]
+    return stats.targets[stats.targets["group_targets"] > 1]
 
 
 def unsaturated(stats: DatasetStats) -> np.ndarray:
@@ -109,10 +109,10 @@ STATISTICS = (
     Statistic("clusters_per_image", "TV", every_scene, "n_clusters"),
     Statistic("singles_per_image", "TV", every_scene, "n_singles", reads_scene=True),
     Statistic("sky_fraction", "W1", sky_scenes, "sky_fraction", reads_scene=True),
-    Statistic("targets_per_cluster", "TV", cluster_regions, "n_targets"),
-    Statistic("cluster_side", "W1", cluster_regions, "side"),
-    Statistic("cluster_density", "W1", cluster_regions, "density"),
-    Statistic("region_log_std", "W1", cluster_regions, "log_std", reads_scene=True),
+    Statistic("targets_per_cluster", "TV", cluster_groups, "n_targets"),
+    Statistic("cluster_side", "W1", cluster_groups, "side"),
+    Statistic("cluster_density", "W1", cluster_groups, "density"),
+    Statistic("region_log_std", "W1", cluster_groups, "log_std", reads_scene=True),
     Statistic("box_size", "TV", every_target, box_size),
     Statistic("mask_area", "W1", every_target, mask_area),
     Statistic("box_fill", "W1", every_target, "box_fill"),

@@ -78,9 +78,9 @@ CHARTS = (
     Chart(
         "density",
         "Density of clusters and of single targets",
-        "N A_t / A_c (Eq. 4 of the paper) of every region: N targets, A_t the area of their masks, "
-        "A_c that of the tight box around them; scaled so that the least region of the dataset is "
-        "0 and the greatest 1. A region is a cluster of targets linked by centroids less than "
+        "N A_t / A_c (Eq. 4 of the paper) of every group: N targets, A_t the area of their masks, "
+        "A_c that of the tight box around them; scaled so that the least group of the dataset is "
+        "0 and the greatest 1. A group is a cluster of targets linked by centroids less than "
         "10 px apart, or a single target. Dashed: the mean. Because two extremes set the scale, "
         "equally good datasets differ here.",
         draw_density,

@@ -152,10 +152,10 @@ def draw_brightness(canvas: Canvas, samples: Sequence[Sample]) -> None:
 def draw_density(canvas: Canvas, samples: Sequence[Sample]) -> None:
     """Histograms of normalised density, clusters above singles."""
     rows = canvas.subplots(2, 1, sharex=True)
-    regions = [s.stats.regions for s in samples]
-    density = [normalised_density(r["density"]) for r in regions]
+    groups = [s.stats.groups for s in samples]
+    density = [normalised_density(r["density"]) for r in groups]
     for axes, kind, wanted in zip(rows, ("clusters", "singles"), (True, False), strict=True):
-        values = [d[(r["n_targets"] > 1) == wanted] for d, r in zip(density, regions, strict=True)]
+        values = [d[(r["n_targets"] > 1) == wanted] for d, r in zip(density, groups, strict=True)]
         _histogram(axes, samples, values, DENSITY_EDGES)
         _mark_means(axes, values)
         axes.set_ylabel(f"share of {kind} (%)")
@@ -166,7 +166,7 @@ def draw_counts(canvas: Canvas, samples: Sequence[Sample]) -> None:
     """Histograms of targets per image and per cluster."""
     left, right = canvas.subplots(1, 2)
     per_image = [s.stats.scenes["n_targets"] for s in samples]
-    sizes = [s.stats.regions["n_targets"] for s in samples]
+    sizes = [s.stats.groups["n_targets"] for s in samples]
     per_cluster = [n[n > 1] for n in sizes]
     for axes, values, kind, low in (
         (left, per_image, "image", 0),

@@ -9,20 +9,20 @@ import numpy as np
 
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.scene.annotate import Annotations, annotate
-from densesirst_gen.scene.density import clusters, region_boxes, region_density
+from densesirst_gen.scene.density import clusters, group_boxes, group_density
 from densesirst_gen.scene.picture import ZOOM_PX, display
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.stats.report.outline import boxes_path, mask_path, masks_path, points_path
 
-MAX_REGIONS = 12
+MAX_GROUPS = 12
 """Of a scene, those with most targets, that can be zoomed."""
 
 MARGIN_PX = 8
-"""Background around a zoomed region, at least."""
+"""Background around a zoomed group, at least."""
 
 
 @dataclass(frozen=True)
-class RegionView:
+class GroupView:
     """A cluster, or a single target, that can be zoomed.
 
     Parameters
@@ -58,12 +58,12 @@ class SceneView:
         Data URI of a PNG, every pixel of the scene as `preview.display` shows it.
     sky, masks, boxes, points : str
         SVG path data, see `outline`; empty where there is none.
-    n_targets, n_clusters, n_regions : int
-        A region is a cluster or a single.
+    n_targets, n_clusters, n_groups : int
+        A group is a cluster or a single.
     sky_fraction : float, optional
         None if the sky is not annotated.
-    regions : list of RegionView
-        At most `MAX_REGIONS`, most targets first.
+    groups : list of GroupView
+        At most `MAX_GROUPS`, most targets first.
     """
 
     name: str
@@ -77,16 +77,16 @@ class SceneView:
     points: str
     n_targets: int
     n_clusters: int
-    n_regions: int
+    n_groups: int
     sky_fraction: float | None
-    regions: list[RegionView]
+    groups: list[GroupView]
 
 
 def scene_view(scene: Scene) -> SceneView:
     """Encode a scene and outline what is annotated."""
     found = annotate(scene.labels)
-    regions = clusters(found.points)
-    sizes = np.bincount(regions)
+    groups = clusters(found.points)
+    sizes = np.bincount(groups)
     return SceneView(
         name=scene.name,
         width=scene.shape[1],
@@ -99,9 +99,9 @@ def scene_view(scene: Scene) -> SceneView:
         points=points_path(found.points),
         n_targets=len(found),
         n_clusters=int((sizes > 1).sum()),
-        n_regions=len(sizes),
+        n_groups=len(sizes),
         sky_fraction=None if scene.sky is None else float(scene.sky.mean()),
-        regions=_region_views(scene.shape, found, regions),
+        groups=_group_views(scene.shape, found, groups),
     )
 
 
@@ -110,15 +110,13 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _region_views(
-    shape: tuple[int, int], found: Annotations, regions: np.ndarray
-) -> list[RegionView]:
-    boxes = region_boxes(found.boxes, regions)
-    density = region_density(found, regions)
-    sizes, areas = np.bincount(regions), np.bincount(regions, found.areas)
-    shown = np.argsort(-sizes, kind="stable")[:MAX_REGIONS]
+def _group_views(shape: tuple[int, int], found: Annotations, groups: np.ndarray) -> list[GroupView]:
+    boxes = group_boxes(found.boxes, groups)
+    density = group_density(found, groups)
+    sizes, areas = np.bincount(groups), np.bincount(groups, found.areas)
+    shown = np.argsort(-sizes, kind="stable")[:MAX_GROUPS]
     return [
-        RegionView(int(sizes[k]), int(areas[k]), float(density[k]), *_frames(boxes[k], shape))
+        GroupView(int(sizes[k]), int(areas[k]), float(density[k]), *_frames(boxes[k], shape))
         for k in shown
     ]
 

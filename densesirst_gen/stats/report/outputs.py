@@ -1,45 +1,47 @@
-"""What ``densesirst-gen stats`` says and writes: text, JSON, CSV, figures, page."""
+"""What ``densesirst-gen stats`` says and writes: text, JSON, CSV, figures, page.
+
+From Python the same in a few lines::
+
+    mine, other = (measure(read_dataset(d).scenes, label=d) for d in ("dense/", "DenseSIRST/"))
+    comparison = compare_datasets(mine, other)
+    print(text_of(mine, comparison))
+    write_page(Path("page.html"), mine, comparison)
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from densesirst_gen.datasets import SceneFile
-    from densesirst_gen.stats.compare.fidelity import StatisticDistance
-    from densesirst_gen.stats.compare.probe import ProbeResult
+    from densesirst_gen.stats.compare.side_by_side import Comparison
+    from densesirst_gen.stats.measure import Measured
     from densesirst_gen.stats.report.figures import Figure
-    from densesirst_gen.stats.tables import DatasetStats
 
 N_SHOWN = 12
 PLAIN_NAMES = ("this", "reference")
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
-    """A dataset with its numbers; no `files` where only numbers were saved."""
+def text_of(mine: Measured, comparison: Comparison | None = None) -> str:
+    """What people read on the terminal."""
+    from densesirst_gen.stats.compare.verdict import comparison_text
+    from densesirst_gen.stats.report.text import table_rows, table_text
 
-    label: str
-    stats: DatasetStats
-    files: Sequence[SceneFile] | None
-    set_aside: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """The reference, and what comparing with it gave."""
-
-    reference: Side
-    distances: list[StatisticDistance]
-    sentence: str
-    probe: ProbeResult | None
+    if comparison is None:
+        return table_text([table_rows(mine.stats)])
+    sides = mine, comparison.reference
+    names = f"this       {mine.label}\nreference  {comparison.reference.label}\n"
+    tables = table_text([table_rows(side.stats) for side in sides], PLAIN_NAMES)
+    return "\n\n".join(
+        [names + tables, comparison_text(comparison.distances), comparison.sentence()]
+    )
 
 
-def document_of(mine: Side, comparison: Comparison | None) -> dict[str, Any]:
+def document_of(mine: Measured, comparison: Comparison | None = None) -> dict[str, Any]:
     """What ``--json`` prints."""
     from densesirst_gen.stats.compare.verdict import comparison_document
     from densesirst_gen.stats.saved import SCHEMA
@@ -50,13 +52,13 @@ def document_of(mine: Side, comparison: Comparison | None) -> dict[str, Any]:
         document["against"] = {
             **_numbers(comparison.reference),
             **comparison_document(comparison.distances),
-            "sentence": comparison.sentence,
+            "sentence": comparison.verdict,
             "probe": asdict(comparison.probe) if comparison.probe else None,
         }
     return document
 
 
-def _numbers(side: Side) -> dict[str, Any]:
+def _numbers(side: Measured) -> dict[str, Any]:
     from densesirst_gen.stats.headline import distributions
 
     return {
@@ -67,43 +69,26 @@ def _numbers(side: Side) -> dict[str, Any]:
     }
 
 
-def write_outputs(
-    mine: Side,
-    comparison: Comparison | None,
-    document: dict[str, Any],
-    *,
-    save: Path | None,
-    csv_prefix: str | None,
-    plots: Path | None,
-    html: Path | None,
-) -> None:
-    """Write the files that were asked for; those of the same name are replaced."""
+def write_rows(path: Path, mine: Measured, document: dict[str, Any]) -> None:
+    """All rows beside what `document_of` gave, as JSON that ``--against`` takes; replaced."""
     from densesirst_gen.files.atomic import write_atomically
+    from densesirst_gen.stats.saved import tables_document
 
-    for path, content in _tables(mine, document, save, csv_prefix):
-        write_atomically(path, content)
-    figures = _figures(mine, comparison) if plots or html else []
-    for figure in figures if plots else ():
-        path = Path(plots or "", figure.name)
-        write_atomically(path.with_suffix(".png"), figure.png)
-        write_atomically(path.with_suffix(".svg"), figure.captioned_svg.encode())
-    if html:
-        write_atomically(html, _page(mine, comparison, figures).encode())
+    full = {**document, "tables": tables_document(mine.stats)}
+    write_atomically(path, json.dumps(full, allow_nan=False).encode())
 
 
-def _tables(
-    mine: Side, document: dict[str, Any], save: Path | None, csv_prefix: str | None
-) -> Iterator[tuple[Path, bytes]]:
-    from densesirst_gen.stats.saved import csv_files, tables_document
+def write_csv(prefix: str, mine: Measured) -> None:
+    """``PREFIX-targets.csv`` and ``PREFIX-clusters.csv``; replaced."""
+    from densesirst_gen.files.atomic import write_atomically
+    from densesirst_gen.stats.saved import csv_files
 
-    if save:
-        full = {**document, "tables": tables_document(mine.stats)}
-        yield save, json.dumps(full, allow_nan=False).encode()
-    for name, content in csv_files(mine.stats) if csv_prefix else ():
-        yield Path(f"{csv_prefix}-{name}"), content
+    for name, content in csv_files(mine.stats):
+        write_atomically(Path(f"{prefix}-{name}"), content)
 
 
-def _figures(mine: Side, comparison: Comparison | None) -> list[Figure]:
+def figures_of(mine: Measured, comparison: Comparison | None = None) -> list[Figure]:
+    """The figures of a dataset, or of both; see `densesirst_gen.stats.report.figures`."""
     from densesirst_gen.stats.report.figures import draw_figures
 
     if comparison is None:
@@ -113,54 +98,64 @@ def _figures(mine: Side, comparison: Comparison | None) -> list[Figure]:
     return draw_figures(mine.stats, other.stats, names if names[0] != names[1] else PLAIN_NAMES)
 
 
-def _name(side: Side) -> str:
-    """The last part of the path."""
-    return Path(side.label).resolve().name
+def write_figures(folder: Path, figures: Sequence[Figure]) -> None:
+    """Each as PNG and SVG; files of the same name are replaced."""
+    from densesirst_gen.files.atomic import write_atomically
+
+    for figure in figures:
+        path = Path(folder, figure.name)
+        write_atomically(path.with_suffix(".png"), figure.png)
+        write_atomically(path.with_suffix(".svg"), figure.captioned_svg.encode())
 
 
-def _page(mine: Side, comparison: Comparison | None, figures: list[Figure]) -> str:
+def write_page(
+    path: Path,
+    mine: Measured,
+    comparison: Comparison | None = None,
+    figures: Sequence[Figure] | None = None,
+) -> None:
+    """One HTML file with everything: table, figures, and scenes to look at; replaced.
+
+    Parameters
+    ----------
+    path : Path
+    mine : Measured
+    comparison : Comparison, optional
+    figures : sequence of Figure, optional
+        By default those of `figures_of`.
+    """
+    from densesirst_gen.files.atomic import write_atomically
+
+    figures = figures_of(mine, comparison) if figures is None else figures
+    write_atomically(path, _page(mine, comparison, figures).encode())
+
+
+def _page(mine: Measured, comparison: Comparison | None, figures: Sequence[Figure]) -> str:
     from densesirst_gen.stats.report.page import report_html
     from densesirst_gen.stats.report.text import merged, table_rows
 
     rows = table_rows(mine.stats)
     if comparison:
         rows = merged(rows, table_rows(comparison.reference.stats))
-    shown = _gallery(mine)
     return report_html(
         _name(mine),
         rows,
-        figures,
-        (file.load() for file in shown),
+        list(figures),
+        (file.load() for file in _gallery(mine)),
         comparison=comparison.distances if comparison else None,
-        sentence=_said(comparison) if comparison else "",
+        sentence=comparison.sentence() if comparison else "",
     )
 
 
-def text_of(mine: Side, comparison: Comparison | None) -> str:
-    """What people read on the terminal."""
-    from densesirst_gen.stats.compare.verdict import comparison_text
-    from densesirst_gen.stats.report.text import table_rows, table_text
-
-    if comparison is None:
-        return table_text([table_rows(mine.stats)])
-    sides = mine, comparison.reference
-    names = f"this       {mine.label}\nreference  {comparison.reference.label}\n"
-    tables = table_text([table_rows(side.stats) for side in sides], PLAIN_NAMES)
-    return "\n\n".join([names + tables, comparison_text(comparison.distances), _said(comparison)])
+def _name(side: Measured) -> str:
+    """The last part of the path."""
+    return Path(side.label).resolve().name
 
 
-def _gallery(side: Side) -> list[SceneFile]:
+def _gallery(side: Measured) -> list[SceneFile]:
     """Up to twelve scenes with targets, evenly spaced."""
+    if side.files is None:
+        return []
     counts = side.stats.scenes["n_targets"]
-    files = [file for file, n in zip(side.files or (), counts, strict=True) if n]
+    files = [file for file, n in zip(side.files, counts, strict=True) if n]
     return files[:: max(1, -(-len(files) // N_SHOWN))]
-
-
-def _said(comparison: Comparison) -> str:
-    result = comparison.probe
-    if result is None:
-        return comparison.sentence
-    return (
-        f"{comparison.sentence} A classifier tells the clusters of the two apart with an AUC of "
-        f"{result.auc:.2f} ({result.low:.2f} to {result.high:.2f}); 0.5 is chance."
-    )

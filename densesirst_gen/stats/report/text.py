@@ -138,7 +138,7 @@ def _contrast(stats: DatasetStats, s: dict[str, float]) -> Section:
 def _sky(stats: DatasetStats, s: dict[str, float]) -> Section:
     n = int(s["images_with_sky_mask"])
     n_targets = len(known(stats.targets["in_sky"]))
-    n_boxes = len(known(stats.regions["in_sky"][stats.regions["n_targets"] > 1]))
+    n_boxes = len(known(stats.groups["in_sky"][stats.groups["n_targets"] > 1]))
     rows = [
         ("images with a sky mask", _count(n)),
         ("sky fraction: mean", _percent(s["sky_fraction"], n)),

@@ -1,0 +1,52 @@
+"""The file that ends a folder of ours: what is in it, and what it was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from densesirst_gen.version import __version__
+
+MANIFEST = "manifest.json"
+SCHEMA = "densesirst-gen/manifest@1"
+
+
+def manifest_of(content: Mapping[str, Any], distributions: Iterable[str]) -> dict[str, Any]:
+    """A manifest: schema, generator, time and versions, then its content.
+
+    Parameters
+    ----------
+    content : mapping
+        Plain values.
+    distributions : iterable of str
+        Whose versions are written.
+    """
+    return {
+        "schema": SCHEMA,
+        "generator": {"name": "densesirst_gen", "version": __version__},
+        "created": _now(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in distributions},
+        },
+        **content,
+    }
+
+
+def _now() -> str:
+    """The time, or that of ``SOURCE_DATE_EPOCH``."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
+
+
+def _version(distribution: str) -> str:
+    """Of a distribution; OpenCV comes under several names, of which one is there."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
