@@ -1,4 +1,4 @@
-"""What the tests share: scenes made on the spot, and the real data where they are at hand."""
+"""Fixtures of all tests: small libraries, the real data where they are at hand, a cache aside."""
 
 from __future__ import annotations
 
@@ -8,42 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from scenes import make_scene, round_targets
 
 from densesirst_gen.paste.extract import build_library, extract_regions, stack_entries
 from densesirst_gen.paste.library import TargetLibrary
-from densesirst_gen.scene.annotate import label_mask
-from densesirst_gen.scene.scene import Scene
 
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")
-
-
-def make_scene(
-    shape: tuple[int, int] = (96, 128),
-    *,
-    name: str = "scene",
-    dtype: type = np.uint8,
-    sky: np.ndarray | str | None = "all",
-    targets: int = 2,
-    base: float = 40.0,
-    seed: int = 0,
-) -> Scene:
-    """A noisy scene with a few round targets, its levels stated in 8-bit gray levels."""
-    rng = np.random.default_rng(seed)
-    rows, cols = np.mgrid[: shape[0], : shape[1]]
-    gray = base + 10 * rows / shape[0] + rng.normal(0, 1.5, shape)
-    mask = np.zeros(shape, bool)
-    for k in range(targets):
-        spot = (rows - 12 - 20 * k) ** 2 + (cols - 15 - 25 * k) ** 2
-        gray += 90 * np.exp(-spot / 4)
-        mask |= spot <= 5
-    unit, span = {np.uint8: (1, None), np.uint16: (16383 / 255, (0.0, 16383.0))}.get(
-        dtype, (0.1, (0.0, 25.5))
-    )
-    image = np.clip(gray, 0, 255) * unit
-    image = image.astype(dtype) if dtype is np.float32 else np.floor(image).astype(dtype)
-    covered = np.ones(shape, bool) if isinstance(sky, str) else sky
-    return Scene(name, image, label_mask(mask), covered, span)
 
 
 @pytest.fixture(scope="session")
@@ -60,16 +31,6 @@ def regions() -> TargetLibrary:
     scene = make_scene((300, 320), name="regions")
     entries = extract_regions(scene, np.random.default_rng(0))
     return stack_entries(entries, "regions", {})
-
-
-def round_targets() -> Scene:
-    """A scene with targets of 1x1, 1x2, 2x2, ... pixels, and one too large."""
-    image = np.full((120, 160), 30, np.uint8)
-    mask = np.zeros(image.shape, bool)
-    for k, (height, width) in enumerate([(1, 1), (1, 3), (3, 1), (2, 2), (4, 6), (9, 7), (30, 20)]):
-        box = np.s_[20 : 20 + height, 5 + 20 * k : 5 + 20 * k + width]
-        image[box], mask[box] = 120 + 10 * k, True
-    return Scene("round", image, label_mask(mask), None)
 
 
 @pytest.fixture(scope="session")

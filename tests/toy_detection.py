@@ -1,12 +1,37 @@
-"""What the tests of the detectors share: a few easy images, and a short training on them."""
+"""What the tests of the detectors share: tiny ones, easy images, a short training on them."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector, ImageMeta, Targets
 from densesirst_gen.detection.metrics import FoundBoxes, VocAP
+
+TINY_OPTIONS: dict[str, dict[str, object]] = {
+    "adsnet": {"width": 8, "stem_width": 8, "patches": 4},
+    "bafenet": {"depth": 18, "width": 16, "head_width": 32},
+    "cgranet": {"backbone_width": 8, "width": 8},
+    "eflnet": {"width_multiple": 1 / 16, "dyhead_blocks": 1},
+    "serankdet": {"base_width": 8},
+}
+
+
+def tiny(name: str, preset: str = "paper", **options: object) -> Detector:
+    """A narrow detector, always with the same weights."""
+    torch.manual_seed(0)
+    return build_detector(name, preset, **{**TINY_OPTIONS[name], **options})
+
+
+def on_paper(name: str, preset: str = "paper", **options: object) -> Detector:
+    """A detector of full size without weights: its shapes only."""
+    with torch.device("meta"):
+        return build_detector(name, preset, **options)
+
+
+def n_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 def toy_batch(

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from conftest import make_scene
+from scenes import make_scene
 from torch import nn
 
 from densesirst_gen.datasets import read_dataset
@@ -119,7 +119,7 @@ class Toy(Detector):
 
 def register_toy() -> None:
     """Make ``toy`` a detector of the registry, for this process."""
-    detectors._CLASSES["toy"] = "Toy"
+    detectors.CLASSES["toy"] = "Toy"
     sys.modules[f"{detectors.__name__}.toy"] = SimpleNamespace(Toy=Toy)  # type: ignore[assignment]
 
 
@@ -127,7 +127,7 @@ def register_toy() -> None:
 def toy_registered() -> Iterator[None]:
     register_toy()
     yield
-    del detectors._CLASSES["toy"], sys.modules[f"{detectors.__name__}.toy"]
+    del detectors.CLASSES["toy"], sys.modules[f"{detectors.__name__}.toy"]
 
 
 if __name__ == "__main__":  # python toy_training.py DATA OUT BATCH: a run that kills itself

@@ -15,7 +15,7 @@ from densesirst_gen.settings import ConfigError
 if TYPE_CHECKING:
     from densesirst_gen.detection.detectors.base import Detector
 
-_CLASSES = {
+CLASSES = {  # module of the detector: class
     "adsnet": "ADSNet",
     "bafenet": "BAFENet",
     "cgranet": "CgraNet",
@@ -26,7 +26,7 @@ _CLASSES = {
 
 def detector_names() -> tuple[str, ...]:
     """Names that `build_detector` knows."""
-    return tuple(sorted(_CLASSES))
+    return tuple(sorted(CLASSES))
 
 
 def detector_class(name: str) -> type[Detector]:
@@ -37,9 +37,9 @@ def detector_class(name: str) -> type[Detector]:
     ConfigError
         If the name is unknown.
     """
-    if name not in _CLASSES:
+    if name not in CLASSES:
         raise ConfigError(f"unknown detector {name!r}; known: {', '.join(detector_names())}")
-    found: type[Detector] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
+    found: type[Detector] = getattr(import_module(f"{__name__}.{name}"), CLASSES[name])
     return found
 
 

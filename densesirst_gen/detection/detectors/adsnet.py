@@ -329,7 +329,7 @@ class ADSNet(Detector):
         self._check_size(images)
         active: list[Tensor] = []
         kept: list[Tensor | None] = [None]
-        for k, (stage, x) in enumerate(zip(self.stages, self._levels(images), strict=True)):
+        for k, (stage, x) in enumerate(zip(self.stages, self.levels(images), strict=True)):
             if active:
                 kept.append(self._decisions(k - 1, active[-1], kept[-1]))
                 x = x + fitted(active[-1], x.shape[2:])
@@ -348,7 +348,7 @@ class ADSNet(Detector):
                 f"the sides of images must be multiples of {divisor}, got {tuple(images.shape)}"
             )
 
-    def _levels(self, images: Tensor) -> list[Tensor]:
+    def levels(self, images: Tensor) -> list[Tensor]:
         """F_4, F_3, F_2: the levels at one width, with the global feature where it is given."""
         features = self.backbone(self.preprocess(images))
         local = {

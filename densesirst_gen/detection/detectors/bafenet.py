@@ -560,7 +560,7 @@ class BAFENet(Detector):
 
     def loss(self, raw: RawOutput, targets: Targets) -> dict[str, Tensor]:
         """Parts ``cls``, ``box``, ``centre`` and, with the sky branch, ``seg``."""
-        owners = self._owners(raw, targets)
+        owners = self.owners(raw, targets)
         positive = owners >= 0
         n_positive = positive.sum().clamp(min=1)
         points = raw.points.expand(len(owners), -1, -1)[positive]
@@ -577,7 +577,7 @@ class BAFENet(Detector):
         }
         return parts | ({"seg": sky_loss(raw.seg, targets.sky)} if raw.seg else {})
 
-    def _owners(self, raw: RawOutput, targets: Targets) -> Tensor:
+    def owners(self, raw: RawOutput, targets: Targets) -> Tensor:
         """(B, P) rows of the boxes that points are samples of, or -1."""
         device, counts = raw.points.device, torch.tensor(raw.counts)
         ranges = torch.tensor(self.config.ranges).repeat_interleave(counts, dim=0).to(device)

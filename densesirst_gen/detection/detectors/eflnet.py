@@ -348,7 +348,7 @@ class EFLNet(Detector):
 
     def loss(self, raw: RawOutput, targets: Targets) -> dict[str, Tensor]:
         """Parts ``box``, ``objectness`` and, with several classes, ``cls``; times the batch."""
-        owners = torch.stack([self._owners(raw, k, boxes) for k, boxes in enumerate(targets.boxes)])
+        owners = torch.stack([self.owners(raw, k, boxes) for k, boxes in enumerate(targets.boxes)])
         positive = owners >= 0
         wanted = torch.cat([b[o[o >= 0]] for b, o in zip(targets.boxes, owners, strict=True)])
         slot = positive.nonzero()[:, 1]
@@ -364,13 +364,13 @@ class EFLNet(Detector):
         return {name: part * len(targets) for name, part in parts.items()}
 
     @torch.no_grad()
-    def _owners(self, raw: RawOutput, k: int, boxes: Tensor) -> Tensor:
+    def owners(self, raw: RawOutput, k: int, boxes: Tensor) -> Tensor:
         """(P,) rows of image k's boxes that slots are samples of, or -1."""
         allowed = candidates(boxes, raw.slots)
         near = allowed.any(dim=0)
         pairs = raw.boxes[k, near], boxes[:, None], raw.slots.strides[near]
         similar = (
-            self._nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
+            self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
         )
         owner = torch.full_like(raw.slots.levels, -1)
         owner[near] = assign_slots(similar, raw.confidence[k, near], allowed[:, near])
@@ -380,9 +380,10 @@ class EFLNet(Detector):
         """How well boxes, (M, 4), fit: NWD or CIoU, (M,), at most 1."""
         if self.config.box_loss == "ciou":
             return ciou(boxes, wanted)
-        return self._nwd(boxes, wanted, strides)
+        return self.nwd(boxes, wanted, strides)
 
-    def _nwd(self, a: Tensor, b: Tensor, strides: Tensor) -> Tensor:
+    def nwd(self, a: Tensor, b: Tensor, strides: Tensor) -> Tensor:
+        """Normalised Wasserstein distance of boxes, in pixels or in cells of their level."""
         unit = strides if self.config.nwd_units == "cell" else 1.0
         return nwd(a / unit, b / unit, self.config.nwd_c)
 
@@ -391,7 +392,7 @@ class EFLNet(Detector):
         wanted = torch.zeros_like(raw.objectness, dtype=torch.float32)
         wanted[positive] = quality.clamp(0, 1)
         p_t = true_probability(raw.objectness.detach(), wanted)
-        each = self._each_loss(raw.objectness, wanted, self._expected(p_t, positive))
+        each = self.each_loss(raw.objectness, wanted, self.expected(p_t, positive))
         n_slots = raw.slots.levels.bincount(minlength=len(STRIDES))
         weight = (each.new_tensor(LEVEL_BALANCE) / n_slots)[raw.slots.levels]
         share = OBJECT_WEIGHT * raw.n_pixels / REFERENCE_SIDE**2
@@ -401,10 +402,10 @@ class EFLNet(Detector):
         """Of the positive slots, (M, n_classes): all are of the first class."""
         wanted = torch.zeros_like(logits, dtype=torch.float32)
         wanted[:, 0] = 1
-        each = self._each_loss(logits, wanted, true_probability(logits.detach(), wanted).mean())
+        each = self.each_loss(logits, wanted, true_probability(logits.detach(), wanted).mean())
         return CLASS_WEIGHT * logits.shape[1] * each.sum() / max(each.numel(), 1)
 
-    def _each_loss(self, logits: Tensor, wanted: Tensor, expected: Tensor) -> Tensor:
+    def each_loss(self, logits: Tensor, wanted: Tensor, expected: Tensor) -> Tensor:
         """ATFL or what is in its place, with the p_c `expected`; not reduced."""
         config = self.config
         if config.atfl_mode == "focal":
@@ -423,7 +424,7 @@ class EFLNet(Detector):
             threshold=config.threshold,
         )
 
-    def _expected(self, p_t: Tensor, positive: Tensor) -> Tensor:
+    def expected(self, p_t: Tensor, positive: Tensor) -> Tensor:
         """p_c (Eq. 6): the mean p_t of this step, 0.95, and that of past epochs, 0.05.
 
         Eq. 6 divides a sum of t epochs by t - 1; this by their number, and the present mean counts

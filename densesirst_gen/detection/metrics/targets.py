@@ -118,7 +118,7 @@ class TargetScores:
         check_shapes(prob, labels)
         found = components(prob > self.threshold)
         blobs, truth = annotate(found), annotate(labels)
-        taken = self._match(blobs.points, truth.points)
+        taken = self.match(blobs.points, truth.points)
         false = self._false(taken, blobs.areas)
         return TargetCounts(
             taken >= 0,
@@ -143,7 +143,7 @@ class TargetScores:
             (H, W) of the image.
         """
         boxes = found.boxes[found.scores >= self.threshold]
-        taken = self._match(box_centres(boxes), points)
+        taken = self.match(box_centres(boxes), points)
         height, width = shape
         whole = np.clip(np.rint(boxes), 0, (width, height) * 2).astype(np.int64)
         false = self._false(taken, (whole[:, 2:] - whole[:, :2]).prod(axis=1))
@@ -176,7 +176,7 @@ class TargetScores:
             n_pixels=n_pixels,
         )
 
-    def _match(self, found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    def match(self, found: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """(M,) row of `found` that each target takes, or -1."""
         taken = np.full(len(truth), -1)
         if len(found) == 0 or len(truth) == 0:

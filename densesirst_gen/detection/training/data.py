@@ -203,7 +203,7 @@ class TrainScenes(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if index >= len(self):  # or a plain loop over the images would never end
             raise IndexError(f"image {index} of an epoch of {len(self)}")
-        scene = self.files[self._file_at(index)].load()
+        scene = self.files[self.file_at(index)].load()
         if self.paste:
             scene = self.paste(scene, index=index)
         rng = self.calls.rng(f"view {index}")
@@ -211,7 +211,8 @@ class TrainScenes(TorchDataset[Sample]):
             scene = flipped(scene)
         return self._blurred(self._zoomed(scene, rng), rng)
 
-    def _file_at(self, index: int) -> int:
+    def file_at(self, index: int) -> int:
+        """Which file an item of this epoch is of: every lap takes each once, in a new order."""
         lap, place = divmod(self.calls.epoch.value * len(self) + index, len(self.files))
         order = np.random.default_rng((self.config.seed, lap)).permutation(len(self.files))
         return int(order[place])
