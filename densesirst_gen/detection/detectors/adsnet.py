@@ -201,7 +201,7 @@ class PooledNorm(nn.BatchNorm2d):
     """Batch norm of one value per image and channel, which a batch of one image can't provide."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of one image, which has no statistics of its own, by the running ones."""
+        """(B, C, 1, 1); a single image in training is normed by the running statistics."""
         if self.training and len(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

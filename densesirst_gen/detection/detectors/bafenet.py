@@ -218,7 +218,7 @@ class DynamicSelection(nn.Module):
         return index, x * (1 + (merit - merit.detach()) / 2)[:, :, None, None]
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Of each branch the channels to give, and their values."""
+        """Of each branch the channels it gives, and the feature they are taken from."""
         return self.choose(seg), self.choose(cls)
 
 
@@ -251,7 +251,7 @@ class RandomSelection(nn.Module):
         self.register_buffer("index", order[:k].sort().values, persistent=False)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Random channels in training, the first ones else."""
+        """Both branches give the same channels, others at each training step."""
         index = self.index
         if self.training:
             order = torch.randperm(self.channels, device=seg.device)

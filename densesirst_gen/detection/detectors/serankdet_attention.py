@@ -95,7 +95,7 @@ class SparseAttention(ChannelAttention):
         self.key = nn.Linear(channels, channels, bias=False)
 
     def logits(self, x: Tensor) -> Tensor:
-        """The largest values of each channel against each other, with their places."""
+        """Every channel against every other, by all of their pixels."""
         flat, (height, width) = x.flatten(2).float(), x.shape[2:]
         index = torch.arange(height * width, device=x.device)
         tokens = self.placed(flat, index, (height, width))
