@@ -1,8 +1,8 @@
 """`paste.planner.make_plan` for a batch of images on their device, made equal to it.
 
-The same decisions from the same uniform numbers, by the same arithmetic; only the search for free windows is another (`densesirst_gen.paste.batch.bitmap`).
-All shapes are fixed by the config, nothing waits for the device, and no loop runs over images or
-targets.
+The same decisions from the same uniform numbers, by the same arithmetic; only the search for free
+windows is another (`densesirst_gen.paste.batch.bitmap`). All shapes are fixed by the config,
+nothing waits for the device, and no loop runs over images or targets.
 """
 
 from __future__ import annotations
