@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,6 +112,8 @@ class Dataset:
         Names in the split files that have no scene.
     annotations : Path, optional
         The one file with the annotations of all scenes, where the layout has one.
+    remarks : tuple of str
+        What was passed over or decided in reading, each with a count and an example.
     """
 
     root: Path
@@ -120,6 +122,7 @@ class Dataset:
     splits: Splits = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """What a careful reader should know: where files are missing that others have."""
@@ -130,7 +133,7 @@ class Dataset:
         if self.absent:
             found = examples(self.absent)
             notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
-        return notes
+        return [*notes, *self.remarks]
 
     def _gaps(self, kind: str, meaning: str) -> list[str]:
         missing = [scene.name for scene in self.scenes if getattr(scene, kind) is None]
@@ -147,6 +150,7 @@ def make_dataset(
     masks: Mapping[str, Path] | None = None,
     skies: Mapping[str, Path] | None = None,
     splits: Splits | None = None,
+    remarks: Iterable[str] = (),
 ) -> Dataset:
     """Put images and masks together by name.
 
@@ -174,7 +178,7 @@ def make_dataset(
     }
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - images.keys()))
-    return Dataset(root, layout, tuple(scenes), present, absent)
+    return Dataset(root, layout, tuple(scenes), present, absent, remarks=tuple(remarks))
 
 
 def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
