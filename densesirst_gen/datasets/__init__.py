@@ -10,6 +10,7 @@ from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, take_inventory
+from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.splits import read_split
 
@@ -94,6 +95,10 @@ def detect_layout(root: str | PathLike[str]) -> str:
 
 
 def _recognised(inventory: Inventory) -> str:
+    if len(sets := several_sets(inventory)) > 1:
+        raise DatasetError(
+            f"{inventory.root}: {len(sets)} datasets lie below ({examples(sets)}), name one of them"
+        )
     for name, layout in LAYOUTS.items():
         if layout.matches(inventory):
             return name

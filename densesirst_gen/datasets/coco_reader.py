@@ -42,6 +42,11 @@ class CocoSceneFile(SceneFile):
     segmentations: tuple[Any, ...] = field(default=(), hash=False)
     n_crowds: int = 0
 
+    @property
+    def has_labels(self) -> bool:
+        """Every image of the file is annotated."""
+        return True
+
     def has_targets(self) -> bool:
         """Whether there is a segmentation."""
         return bool(self.segmentations)

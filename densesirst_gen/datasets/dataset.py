@@ -44,6 +44,11 @@ class SceneFile:
         """The files that exist of image, mask and sky."""
         return tuple(path for path in (self.image, self.mask, self.sky) if path is not None)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is an annotation of targets, be it of none."""
+        return self.mask is not None
+
     def has_targets(self) -> bool:
         """Whether there is a target; looks at the mask only. CodecError if it cannot be decoded."""
         return self.mask is not None and bool(read_mask(self.mask).array.any())

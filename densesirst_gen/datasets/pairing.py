@@ -6,9 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import Group, Inventory
+from densesirst_gen.datasets.split_words import part_of
 
 ENDS = re.compile(r"([_-](pixels0|masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
@@ -66,6 +68,20 @@ def pair(inventory: Inventory) -> Pairing:
     return Pairing(images, masks, orphans, tuple(sorted(rivals)))
 
 
+def several_sets(inventory: Inventory) -> list[str]:
+    """Folders right below the root that are datasets of their own; parts and sequences are none."""
+    tops: dict[bool, set[str]] = {False: set(), True: set()}
+    for group in inventory.groups:
+        top, inner, _ = group.folder.partition("/")
+        if not inner:
+            return []
+        tops[group.is_mask].add(top)
+    both = sorted(tops[False] & tops[True])
+    patterns = {re.sub(r"\d+", "#", top) for top in both}
+    are_parts = any(map(part_of, both)) or len(patterns) < len(both)
+    return [] if are_parts else both
+
+
 def plain_key(stem: str) -> str:
     """A mask's stem without what marks it as one."""
     return STARTS.sub("", ENDS.sub("", stem)) or stem
@@ -89,6 +105,7 @@ def _nearest(group: Group, masks: list[tuple[Group, Path]]) -> tuple[Group, Path
     return ranked[0] if ranked else None
 
 
+@lru_cache(maxsize=1 << 18)
 def _distance(images: str, masks: str) -> tuple[int, int]:
     """How far two folders are from each other; folders called masks come first."""
     a, b = PurePosixPath(images).parts, PurePosixPath(masks).parts

@@ -145,8 +145,10 @@ def _is_list(path: Path, known: SceneNames) -> bool:
         lines = _lines(path)
     except DatasetError:
         return False
-    if part_of(path.stem) and path.suffix.lower() != ".csv":
+    if part_of(path.stem):
         return bool(lines) and any(known.find(line) for line in lines[:1000])
+    if path.suffix.lower() == ".csv" or known.find(path.stem):
+        return False  # a table, or what belongs to one scene
     scenes = {name for line in lines for name in known.find(line)}
     is_index = len(scenes) == len(known.known)
     return bool(scenes) and 2 * len(scenes) >= len(lines) and not is_index
