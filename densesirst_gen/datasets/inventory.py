@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.masklike import looks_like_mask
-from densesirst_gen.datasets.paths import DatasetError, confined
+from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.files.codec import FORMATS
 
+LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
 CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
 OTHER_IMAGES = (".webp", ".gif", ".pgm", ".ppm", ".jp2", ".avif", ".heic", ".fits")
 ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
@@ -32,6 +33,7 @@ SKY_WORD = re.compile(r"sky", re.I)
 TOKEN = re.compile(r"[_-][A-Za-z]*\d{0,3}$")
 N_SAMPLED = 8
 N_SAMPLED_IN_ALL = 400
+N_ALIKE = 64
 HEAD_BYTES = 4096
 LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT")
 """Kinds of files that say where targets are, beside masks."""
@@ -122,7 +124,7 @@ def take_inventory(root: Path) -> Inventory:
     Parameters
     ----------
     root : Path
-        Hidden files and folders are passed over; links to folders are not entered.
+        Hidden files and folders are passed over; a folder that is linked to is entered once.
 
     Raises
     ------
@@ -132,15 +134,16 @@ def take_inventory(root: Path) -> Inventory:
     folders: dict[str, dict[str, Path]] = defaultdict(dict)
     labels: dict[str, list[Path]] = defaultdict(list)
     others: dict[str, list[Path]] = defaultdict(list)
+    kinds = _LabelKinds()
     lists: list[Path] = []
     skipped: list[str] = []
-    for path in _walk(root, skipped):
-        suffix = path.suffix.lower()
+    for folder, entry in _walk(root, "", skipped, set()):
+        path, suffix = Path(entry.path), os.path.splitext(entry.name)[1].lower()
         if suffix in FORMATS:
-            _add(folders[_folder(root, path)], root, path)
-        elif kind := label_kind(path):
+            _add(folders[folder], path, entry)
+        elif kind := kinds.of(path):
             labels[kind].append(path)
-        elif suffix in (".txt", ".lst", ".csv", ""):
+        elif suffix in LIST_SUFFIXES:
             lists.append(path)
         elif suffix in OTHER_IMAGES + ARRAYS + ARCHIVES + VIDEOS:
             others[suffix].append(path)
@@ -148,33 +151,41 @@ def take_inventory(root: Path) -> Inventory:
     return Inventory(root, groups, dict(labels), tuple(lists), dict(others), tuple(skipped))
 
 
-def _walk(root: Path, skipped: list[str]) -> Iterator[Path]:
-    """Regular files, sorted within their folders."""
+def _walk(
+    root: Path, folder: str, skipped: list[str], entered: set[str]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Folder and entry of each file, sorted; a folder that is linked to is entered once."""
+    here = root / folder
+    entered.add(os.path.realpath(here))
+    try:
+        with os.scandir(here) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(f"{here}: can't be read ({error.strerror})") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if not _is_folder(entry):
+            yield folder, entry
+        elif entry.name.casefold() in CLUTTER:
+            skipped.append(entry.name)
+        elif not entry.is_symlink() or os.path.realpath(entry.path) not in entered:
+            inner = f"{folder}/{entry.name}" if folder else entry.name
+            yield from _walk(root, inner, skipped, entered)
 
-    def refuse(error: OSError) -> None:
-        raise DatasetError(f"{error.filename}: can't be read ({error.strerror})") from error
 
-    for here, folders, names in os.walk(root, onerror=refuse):
-        clutter = [name for name in folders if name.casefold() in CLUTTER]
-        skipped += clutter
-        folders[:] = sorted(f for f in folders if f not in clutter and not f.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(here, name)
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:  # a loop of links
+        raise DatasetError(f"{entry.path}: not a regular file ({error.strerror})") from error
 
 
-def _folder(root: Path, path: Path) -> str:
-    folder = path.parent.relative_to(root).as_posix()
-    return "" if folder == "." else folder
-
-
-def _add(files: dict[str, Path], root: Path, path: Path) -> None:
-    if not path.is_file():
+def _add(files: dict[str, Path], path: Path, entry: os.DirEntry[str]) -> None:
+    if not entry.is_file():
         raise DatasetError(f"{path}: not a regular file")
-    if path.is_symlink():
-        confined(root, path)
-    other = files.setdefault(path.stem, path)
-    if other != path:
+    other = files.setdefault(os.path.splitext(entry.name)[0], path)
+    if other is not path:
         raise DatasetError(f"1 scene names come twice: {other} and {path}")
 
 
@@ -220,6 +231,21 @@ def _is_mask(folder: str, token: str, files: dict[str, Path], n: int) -> bool:
 
 
 # ---- labels
+
+
+class _LabelKinds:
+    """`label_kind` of many files: a folder of which 64 are alike is taken to be of one kind."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Path, str], Counter[str]] = defaultdict(Counter)
+
+    def of(self, path: Path) -> str:
+        seen = self._seen[path.parent, path.suffix]
+        if len(seen) == 1 and seen.most_common(1)[0][1] >= N_ALIKE:
+            return next(iter(seen))
+        kind = label_kind(path)
+        seen[kind] += 1
+        return kind
 
 
 def label_kind(path: Path) -> str:

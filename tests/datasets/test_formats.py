@@ -459,14 +459,14 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
         safe_join(tmp_path, name)
 
 
-def test_links_stay_in_the_dataset(tmp_path: Path) -> None:
-    outside = tree(tmp_path / "out", secret=gray()) / "secret.png"
+def test_links_that_a_folder_holds_are_followed(tmp_path: Path) -> None:
+    outside = tree(tmp_path / "out", secret=gray(), more__x=gray())
     root = tree(tmp_path / "d", a=gray())
     (root / "b.png").symlink_to("a.png")
-    assert names_of(root) == ["a", "b"]
-    (root / "c.png").symlink_to(outside)
-    with pytest.raises(DatasetError, match="leaves the dataset"):
-        read_dataset(root)
+    (root / "c.png").symlink_to(outside / "secret.png")
+    (root / "linked").symlink_to(outside / "more")
+    (root / "again").symlink_to(root)
+    assert names_of(root) == ["a", "b", "c", "linked/x"]
 
 
 @pytest.mark.parametrize("kind", ["dangling", "loop", "fifo"])
