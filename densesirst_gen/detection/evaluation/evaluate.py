@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
 from densesirst_gen.detection.metrics import (
     CocoAP,
@@ -133,6 +134,7 @@ class SceneScore:
     counts: PixelCounts | None = None
     matches: TargetCounts | None = None
     histogram: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ class Evaluation:
     scenes : tuple of SceneRow
         By name.
     target_rows : ndarray of `TARGET`
+    notes : tuple of str
+        What was decided in decoding scenes and maps, each kind once.
     """
 
     kind: str
@@ -199,6 +203,7 @@ class Evaluation:
     curves: CurveResult | None
     scenes: tuple[SceneRow, ...]
     target_rows: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def worst(self, n: int) -> list[SceneRow]:
         """Up to n scenes with errors: most missed and false together first, then by name."""
@@ -286,6 +291,7 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         curves if maps else None,
         tuple(_scene_row(*row) for row in zip(scores, taken, strict=True)),
         _target_rows(scores, taken, matches),
+        tuple(summed_notes((score.name, note) for score in scores for note in score.notes)),
     )
 
 
@@ -326,8 +332,9 @@ def evaluate(
 
 def _score_file(task: tuple[SceneFile, str, FoundBoxes | Path | None, Scoring]) -> SceneScore:
     file, kind, found, scoring = task
-    scene = file.load()
-    return score_scene(scene, load_prediction(scene.name, kind, found, scene.shape), scoring)
+    scene, notes = file.load_with_notes()
+    score = score_scene(scene, load_prediction(scene.name, kind, found, scene.shape), scoring)
+    return replace(score, notes=tuple(notes))
 
 
 def taken_targets(
