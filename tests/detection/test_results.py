@@ -20,6 +20,7 @@ from scipy.io import savemat
 
 from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.datasets.coco import coco_text, image_ids
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import evaluate
 from densesirst_gen.detection.evaluation.notes import summed_notes
@@ -213,6 +214,24 @@ def test_several_categories_are_told(tmp_path):
 )
 def test_names_are_folded_where_that_is_unique(text, name):
     assert SceneNames(["seq1/a", "seq2/a", "seq2/b", "é 1", "im.v1"]).find(text) == name
+
+
+@pytest.mark.parametrize(
+    ("file_names", "ids"),
+    [
+        (["images/000007.png", "000003.png"], [7, 3]),
+        (["7.png", "a.png"], [1, 2]),
+        (["7.png", "07.png"], [1, 2]),
+        (["12345678901234567.png"], [1]),
+        ([], []),
+    ],
+)
+def test_what_we_write_has_the_numbers_of_names_as_ids(file_names, ids):
+    assert image_ids(file_names) == ids
+    entries = [{"image": {"file_name": name}, "annotations": [{}]} for name in file_names]
+    document = json.loads(b"".join(coco_text(lambda: entries, {})))
+    assert [image["id"] for image in document["images"]] == ids
+    assert [found["image_id"] for found in document["annotations"]] == ids
 
 
 # ---- forms of boxes
