@@ -484,6 +484,13 @@ def test_a_folder_of_something_else_is_named(tmp_path):
         read(tmp_path / "r", dataset(tmp_path / "d"))
 
 
+@pytest.mark.parametrize("name", ["f0.mat", "f0.png", "results.pkl", "maps.zip"])
+def test_a_file_that_has_no_boxes_is_named(tmp_path, name):
+    path = write(tmp_path / name, b"x")
+    with pytest.raises(PredictionError, match=rf"{name}: no file of boxes \(.json"):
+        read(path, dataset(tmp_path / "d"))
+
+
 def test_several_files_of_a_scene_are_refused_unless_one_says_that_it_is_predicted(tmp_path):
     data = dataset(tmp_path / "d")
     for k, name in enumerate(NAMES):  # as the demos of DNANet write them

@@ -38,6 +38,7 @@ from densesirst_gen.detection.metrics import (
     VocResult,
     match_boxes,
 )
+from densesirst_gen.detection.metrics.ignored import Regions, judged_boxes, judged_map
 from densesirst_gen.detection.metrics.noco import NoCoMatches
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.annotate import Annotations, annotate
@@ -229,7 +230,12 @@ class Evaluation:
         }
 
 
-def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scoring) -> SceneScore:
+def score_scene(
+    scene: Scene,
+    predicted: FoundBoxes | np.ndarray,
+    scoring: Scoring,
+    ignored: Regions = (),
+) -> SceneScore:
     """Score one scene.
 
     Parameters
@@ -239,19 +245,23 @@ def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scori
     predicted : FoundBoxes, or ndarray (H, W) of probabilities or bool
         At the resolution of the scene.
     scoring : Scoring
+    ignored : sequence of (x0, y0, x1, y1)
+        Regions in which nothing is judged, see `judged_boxes` and `judged_map`.
     """
     if isinstance(predicted, FoundBoxes):
-        return _score_boxes(scene, predicted)
+        return _score_boxes(scene, predicted, scoring, ignored)
+    judged = judged_map(predicted, scene.labels, ignored, threshold=scoring.mask_threshold)
     return replace(
-        _score_boxes(scene, scoring.to_boxes.boxes(predicted)),
-        counts=scoring.pixels.measure(predicted, scene.labels),
-        matches=scoring.targets.measure(predicted, scene.labels),
-        histogram=PixelCurves().measure(predicted, scene.labels),
+        _score_boxes(scene, scoring.to_boxes.boxes(judged), scoring, ()),
+        counts=scoring.pixels.measure(judged, scene.labels),
+        matches=scoring.targets.measure(judged, scene.labels),
+        histogram=PixelCurves().measure(judged, scene.labels),
     )
 
 
-def _score_boxes(scene: Scene, found: FoundBoxes) -> SceneScore:
+def _score_boxes(scene: Scene, found: FoundBoxes, scoring: Scoring, ignored: Regions) -> SceneScore:
     truth = annotate(scene.labels)
+    found = judged_boxes(found, truth.boxes, ignored, iou_thr=scoring.iou_thr)
     points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
@@ -333,7 +343,8 @@ def evaluate(
 def _score_file(task: tuple[SceneFile, str, FoundBoxes | Path | None, Scoring]) -> SceneScore:
     file, kind, found, scoring = task
     scene, notes = file.load_with_notes()
-    score = score_scene(scene, load_prediction(scene.name, kind, found, scene.shape), scoring)
+    predicted = load_prediction(scene.name, kind, found, scene.shape)
+    score = score_scene(scene, predicted, scoring, file.ignored)
     return replace(score, notes=tuple(notes))
 
 

@@ -26,9 +26,11 @@ from densesirst_gen.detection.evaluation.readers.table import read_table
 from densesirst_gen.detection.evaluation.readers.voc_lists import read_voc_lists
 from densesirst_gen.detection.evaluation.scene_names import SceneNames
 from densesirst_gen.detection.metrics import NOTHING_FOUND, FoundBoxes
-from densesirst_gen.files.codec import read_image
+from densesirst_gen.files.codec import FORMATS, read_image
 
 Found = dict[str, FoundBoxes | Path]
+
+NO_BOXES = {*FORMATS, *SUFFIXES, ".npz", ".pkl", ".pickle", ".pth", ".h5", ".zip", ".gz", ".tar"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,8 @@ def read_predictions(
     if not isinstance(read, Maps):
         chosen = [scene for scene in dataset.scenes if scene.name in wanted]
         boxes = {n: b for n, b in wanted.items() if isinstance(b, FoundBoxes)}
-        remarks += check_forms(source, boxes, chosen)
+        told = "bbox" if source.suffix.lower() == ".json" else "box"
+        remarks += check_forms(source, boxes, chosen, told)
     kind = "maps" if isinstance(read, Maps) else "boxes"
     return Predictions(source, kind, wanted, missing, tuple(extra), tuple(remarks))
 
@@ -126,6 +129,11 @@ def _read_file(source: Path) -> Results:
         return read_table(source)
     if suffix == ".txt":
         return read_voc_lists([source])
+    if suffix in NO_BOXES:
+        raise PredictionError(
+            f"{source}: no file of boxes (.json, .csv, .txt); maps are given as their folder, "
+            "archives must be unpacked"
+        )
     return read_results(source)
 
 
