@@ -18,11 +18,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from scipy.io import savemat
 
+from densesirst_gen.cli.evaluate import IDS as OFFERED
 from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco import coco_text, image_ids
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import evaluate
+from densesirst_gen.detection.evaluation.image_ids import IDS
 from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, read_predictions
 from densesirst_gen.detection.evaluation.scene_names import SceneNames
@@ -613,6 +615,10 @@ def test_predictions_of_all_or_of_some_scenes_are_not_narrowed(tmp_path):
 
 
 # ---- the command
+
+
+def test_the_command_offers_the_choices_that_there_are():
+    assert OFFERED == IDS
 
 
 def test_the_command_takes_the_choices(tmp_path):
