@@ -32,6 +32,9 @@ class SceneFile:
         Sky mask; None: not annotated.
     span : tuple of float, optional
         (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
+    ignored : tuple of (x0, y0, x1, y1)
+        Boxes, half-open, px, of regions that are neither target nor background: a detection there
+        is not judged.
     """
 
     name: str
@@ -39,6 +42,7 @@ class SceneFile:
     mask: Path | None = None
     sky: Path | None = None
     span: tuple[float, float] | None = None
+    ignored: tuple[tuple[float, float, float, float], ...] = ()
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
