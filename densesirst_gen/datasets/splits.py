@@ -114,7 +114,7 @@ def _matched(path: str | PathLike[str], known: SceneNames) -> tuple[list[str], l
     found: list[str] = []
     unknown: list[str] = []
     for line in _lines(path):
-        scenes = () if ".." in PureWindowsPath(line.strip()).parts else known.find(line)
+        scenes = () if ".." in PureWindowsPath(line.strip()).parts else known.listed(line)
         found.extend(scenes)
         if not scenes:
             unknown.append(_bare(line))
@@ -146,11 +146,11 @@ def _is_list(path: Path, known: SceneNames) -> bool:
     except DatasetError:
         return False
     if part_of(path.stem):
-        return bool(lines) and any(known.find(line) for line in lines[:1000])
-    if path.suffix.lower() == ".csv" or known.find(path.stem):
+        return bool(lines) and any(known.listed(line) for line in lines[:1000])
+    if path.suffix.lower() == ".csv" or known.listed(path.stem):
         return False  # a table, or what belongs to one scene
-    scenes = {name for line in lines for name in known.find(line)}
-    is_index = len(scenes) == len(known.known)
+    scenes = {name for line in lines for name in known.listed(line)}
+    is_index = len(scenes) == len(known.names)
     return bool(scenes) and 2 * len(scenes) >= len(lines) and not is_index
 
 

@@ -323,17 +323,17 @@ def test_a_scene_is_found_by_its_own_name_in_any_form(names: list[str]) -> None:
     plain = {n for n in plain if n == n.strip() and "." not in n}
     known = SceneNames(plain)
     for name in plain:
-        assert known.find(name) == (name,)
-        found = known.find(unicodedata.normalize("NFD", name).upper())
+        assert known.listed(name) == (name,)
+        found = known.listed(unicodedata.normalize("NFD", name).upper())
         assert len(found) <= 1 or set(found) <= plain
 
 
 def test_an_ambiguous_tail_names_nothing() -> None:
     known = SceneNames(["x/a", "y/a", "y/b"])
-    assert known.find("a") == ()
-    assert known.find("images/y/a.png") == ("y/a",)
-    assert known.find("b") == ("y/b",)
-    assert known.find("y") == ("y/a", "y/b")
+    assert known.listed("a") == ()
+    assert known.listed("images/y/a.png") == ("y/a",)
+    assert known.listed("b") == ("y/b",)
+    assert known.listed("y") == ("y/a", "y/b")
 
 
 # ---- what was understood

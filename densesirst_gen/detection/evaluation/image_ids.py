@@ -11,15 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset
+from densesirst_gen.datasets.names import SceneNames, folded_parts, whole_number, without_suffixes
 from densesirst_gen.detection.evaluation.coco_results import image_names, read_document
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers.results import Image
-from densesirst_gen.detection.evaluation.scene_names import (
-    SceneNames,
-    folded_parts,
-    whole_number,
-    without_suffixes,
-)
 
 IDS = ("coco", "stem")
 """What a whole number is: an id of the COCO file, or the number in the scene's name."""

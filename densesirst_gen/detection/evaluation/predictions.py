@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets import Dataset
+from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.evaluation.box_forms import check_forms
 from densesirst_gen.detection.evaluation.coco_results import read_results
@@ -24,7 +25,6 @@ from densesirst_gen.detection.evaluation.readers.folder import Maps, read_folder
 from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.table import read_table
 from densesirst_gen.detection.evaluation.readers.voc_lists import read_voc_lists
-from densesirst_gen.detection.evaluation.scene_names import SceneNames
 from densesirst_gen.detection.metrics import NOTHING_FOUND, FoundBoxes
 from densesirst_gen.files.codec import FORMATS, read_image
 

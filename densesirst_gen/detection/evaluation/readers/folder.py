@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from densesirst_gen.datasets.names import SceneNames, whole_number
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers import arrays
 from densesirst_gen.detection.evaluation.readers.box_texts import read_box_texts
@@ -17,7 +18,6 @@ from densesirst_gen.detection.evaluation.readers.map_files import (
 )
 from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.voc_lists import first_words, read_voc_lists
-from densesirst_gen.detection.evaluation.scene_names import SceneNames, whole_number
 from densesirst_gen.files.codec import FORMATS
 
 MAP_SUFFIXES = (*FORMATS, *arrays.SUFFIXES)

@@ -7,14 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from densesirst_gen.datasets.names import SceneNames, folded_parts, without_suffixes
 from densesirst_gen.datasets.paths import confined, examples
 from densesirst_gen.detection.evaluation.errors import PredictionError
-from densesirst_gen.detection.evaluation.scene_names import (
-    SceneNames,
-    folded_parts,
-    without_mark,
-    without_suffixes,
-)
+from densesirst_gen.detection.evaluation.marks import without_mark
 
 UNSAID = ("", "_pixels0")
 """Marks of files that need no note: a scene's own name, and what this package writes."""
