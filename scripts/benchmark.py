@@ -23,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from timing import microseconds, noise_scene, ratio, spread
 
 from densesirst_gen.datasets import Dataset, SceneFile, read_dataset
 from densesirst_gen.datasets.devkit import PALETTES, encode_image
@@ -34,7 +35,6 @@ from densesirst_gen.paste.planner import allowed, make_plan
 from densesirst_gen.paste.render import render
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.paste.shapes import shapes_at
-from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky import network
 from densesirst_gen.sky.predict import answer, predict_sky, prediction_from, unit_gray
@@ -245,39 +245,6 @@ def benchmark_sky(rounds: int) -> None:
     for name, step in steps.items():
         times = [t / 1e3 for t in microseconds(step, rounds, repeats=3)]
         print(f"{name:30} {spread(times, 'ms')}")
-
-
-def noise_scene() -> Scene:
-    """A 512x512 image of noise, all sky, with two targets."""
-    image = np.random.default_rng(0).integers(40, 60, (512, 512)).astype(np.uint8)
-    mask = np.zeros(image.shape, bool)
-    mask[100:104, 200:203] = mask[300:303, 40:45] = True
-    image[mask] += 90
-    return Scene("noise", image, label_mask(mask), np.ones(image.shape, bool))
-
-
-def microseconds(step: Callable[[], object], rounds: int, repeats: int = 50) -> list[float]:
-    """Microseconds of one call, one value for each round, after a warm-up."""
-    step()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(repeats):
-            step()
-        times.append((time.perf_counter() - start) / repeats * 1e6)
-    return times
-
-
-def spread(values: Sequence[float], unit: str) -> str:
-    """Median and range."""
-    median = statistics.median(values)
-    return f"median {median:7.2f} {unit} ({min(values):.2f} to {max(values):.2f})"
-
-
-def ratio(a: Sequence[float], b: Sequence[float]) -> str:
-    """Median and range of a over b, round by round."""
-    ratios = [x / y for x, y in zip(a, b, strict=True)]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from benchmark import ratio, spread
 from tables import TABLES
+from timing import ratio, spread
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode

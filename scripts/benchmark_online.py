@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark import microseconds, noise_scene, spread
 from cost import cost_of, least_bytes
+from timing import microseconds, noise_scene, ratio, spread
 
 from densesirst_gen import BagCopyPaste, PasteConfig, build_library, demo_scene
 from densesirst_gen.augment.batch import BatchBagCopyPaste
@@ -113,11 +113,9 @@ def batch_against_loop(rounds: int) -> None:
     for _ in range(max(3, rounds // 6)):
         loop += microseconds(lambda: [aug(s) for s in scenes], rounds=1, repeats=1)
         bulk += microseconds(lambda: batch(images, sky, labels), rounds=1, repeats=1)
-    ratios = [b / a for a, b in zip(loop, bulk, strict=True)]
     print(
         f"{CPU_BATCH} images, one thread: numpy loop {spread([t / 1e3 for t in loop], 'ms')}, "
-        f"torch {spread([t / 1e3 for t in bulk], 'ms')}; ratio {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f})"
+        f"torch {spread([t / 1e3 for t in bulk], 'ms')}; ratio {ratio(bulk, loop)}"
     )
 
 

@@ -6,7 +6,7 @@ python scripts/reproduce.py TABLE --data DIR --out DIR [--epochs N] [-O key=valu
 python scripts/reproduce.py TABLE --out DIR --collect [--json]
 
 density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
-levels    peaks of the pasted targets divided by their gain: LEVEL_VALUES in plan.py
+levels    peaks of the pasted targets divided by their gain: PEAK_VALUES in paste/draws.py
 skycheck  how often `sky check` doubts good sky masks, and finds flipped and shifted ones
 TABLE     a published table: its trainings, and its numbers beside ours (needs torch)
 """
@@ -27,7 +27,7 @@ from evaluate_sky import files_with_sky
 from scipy.optimize import least_squares
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.paste.draws import LEVEL_QUANTILES, LEVEL_VALUES
+from densesirst_gen.paste.draws import PEAK_QUANTILES, PEAK_VALUES
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.check import check_sky
 from densesirst_gen.stats.tables import dataset_stats
@@ -123,19 +123,19 @@ def levels(data: Path) -> None:
     def misfit(steps: np.ndarray) -> np.ndarray:
         return _product(np.cumsum([0, *np.exp(steps)]), ranks) - wanted
 
-    fit = least_squares(misfit, np.log(np.diff(LEVEL_VALUES)))
-    stated = _product(np.array(LEVEL_VALUES), ranks) - wanted
+    fit = least_squares(misfit, np.log(np.diff(PEAK_VALUES)))
+    stated = _product(np.array(PEAK_VALUES), ranks) - wanted
     print(f"{len(peaks)} targets on sky below {DARK} gray levels")
-    print("quantile " + " ".join(f"{q:6.2f}" for q in LEVEL_QUANTILES))
+    print("quantile " + " ".join(f"{q:6.2f}" for q in PEAK_QUANTILES))
     print("fitted   " + " ".join(f"{v:6.1f}" for v in np.cumsum([0, *np.exp(fit.x)])))
-    print("stated   " + " ".join(f"{v:6.1f}" for v in LEVEL_VALUES))
+    print("stated   " + " ".join(f"{v:6.1f}" for v in PEAK_VALUES))
     for name, residual in (("fitted", fit.fun), ("stated", stated)):
         print(f"{name}: quantiles of the peaks met within {np.sqrt(np.mean(residual**2)):.2f} rms")
 
 
 def _product(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Quantiles of level x gain, gain uniform on 0.5 to 1."""
-    level = np.interp((np.arange(500) + 0.5) / 500, LEVEL_QUANTILES, values)
+    level = np.interp((np.arange(500) + 0.5) / 500, PEAK_QUANTILES, values)
     gain = 0.5 + 0.5 * (np.arange(60) + 0.5) / 60
     return np.quantile(np.outer(level, gain), ranks)
 

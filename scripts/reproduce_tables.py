@@ -32,7 +32,7 @@ from densesirst_gen.detection.training.parts import (
     held_out_part,
     train_part,
 )
-from densesirst_gen.detection.training.run import Running, Task, headline, run_training
+from densesirst_gen.detection.training.run import Running, Task, main_scores, run_training
 from densesirst_gen.detection.training.settings import parse_options, settle
 from densesirst_gen.detection.training.worth import columns, score_run, spread
 from densesirst_gen.files.atomic import OutputError, canonical_json, write_atomically
@@ -113,7 +113,7 @@ def train_row(
 
 
 def scores_of(evaluation: Evaluation) -> dict[str, float]:
-    """`headline`, and what some tables print beside it.
+    """`main_scores`, and what some tables print beside it.
 
     ``precision``, ``recall_f1`` and ``ap50`` are of boxes by the protocol of YOLO, the first two at
     the confidence of the greatest F1. Of maps only: ``pixel_f1`` at the threshold and ``fa_pixels``
@@ -123,7 +123,7 @@ def scores_of(evaluation: Evaluation) -> dict[str, float]:
     found = {"precision": e.f1.precision, "recall_f1": e.f1.recall, "ap50": e.f1.ap50}
     if e.pixels is not None:
         found |= {"pixel_f1": e.pixels.f, "fa_pixels": MILLION * e.pixels.fa}
-    return {**headline(e), **{name: round(float(value), 6) for name, value in found.items()}}
+    return {**main_scores(e), **{name: round(float(value), 6) for name, value in found.items()}}
 
 
 def _scores_file(folder: Path) -> Path:

@@ -173,12 +173,12 @@ class BagCopyPaste:
         return plan
 
     def placement_map(self, scene: Scene) -> np.ndarray:
-        """Where regions may lie in a scene: the costly part of a plan that no chance enters.
+        """Where windows may lie in a scene: the costly part of a plan that no chance enters.
 
         Returns
         -------
         ndarray, (H - window_px + 1, W - window_px + 1), bool
-            Top-left corners of the regions.
+            Top-left corners of the windows.
         """
         side = self.config.window_px
         return free_positions(~allowed(self._with_sky(scene), self.config), side, side)

@@ -227,7 +227,7 @@ class BatchBagCopyPaste(nn.Module):
             images,
             self._free(images, sky, labels, boxes, counts, sizes),
             _n_targets(images, labels, boxes, counts),
-            _levels(images, span, sizes),
+            _spans(images, span, sizes),
             uniforms._replace(per_window=asked),
             self.config,
             self.tables,
@@ -297,7 +297,7 @@ class BatchBagCopyPaste(nn.Module):
         """
         self._check(images, None, labels, boxes, counts, sizes)
         _check_fit(plans, images)
-        table = plan_table(plans, _levels(images, span, sizes), self.config, self.tables)
+        table = plan_table(plans, _spans(images, span, sizes), self.config, self.tables)
         return self.render(images, table, labels, boxes, counts)
 
     def _check(
@@ -344,7 +344,7 @@ class BatchBagCopyPaste(nn.Module):
         counts: Tensor | None,
         sizes: Tensor | None,
     ) -> Tensor:
-        """Pixels on which a region may lie, packed."""
+        """Pixels on which a window may lie, packed."""
         free = sky if self.config.region == "sky" else images.new_ones((), dtype=torch.bool)
         if free is None:
             raise ValueError("sky must be given, or config.region be 'anywhere', got None")
@@ -414,7 +414,7 @@ def _n_targets(
     return torch.zeros(len(images), dtype=torch.int64, device=images.device)
 
 
-def _levels(images: Tensor, span: Span | None, sizes: Tensor | None) -> Tensor:
+def _spans(images: Tensor, span: Span | None, sizes: Tensor | None) -> Tensor:
     """(B, 2) black and white of each image, as `Scene.levels` has them."""
     if isinstance(span, Tensor):
         _check_tensor("span", span, (len(images), 2), ())

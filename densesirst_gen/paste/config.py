@@ -1,7 +1,8 @@
 """The settings of the method: one frozen record, and named values of it.
 
 Gray levels are 8-bit ones (see `densesirst_gen.scene.scene`). Every range is ``(low, high)``, drawn
-uniformly. Sources: the paper's equations, and what its released data show.
+uniformly. A *window* is a square of the image that targets are pasted into; settings call it a
+region, as the paper does. Sources: the paper's equations, and what its released data show.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class PasteConfig(Settings):
 
     @property
     def window_margin(self) -> int:
-        """Free pixels between a region's border and the patches inside it."""
+        """Free pixels between a window's border and the patches inside it."""
         return self.gap_px[0]
 
     @property
@@ -101,7 +102,7 @@ class PasteConfig(Settings):
 
     @property
     def window_px(self) -> int:
-        """Side of the square that a region needs free; a sparse target needs only its own."""
+        """Side of a window, which must be free; a sparse target needs only its own."""
         if self.arrangement == "clusters":
             return self.region_px
         return self.patch_px + 2 * self.window_margin

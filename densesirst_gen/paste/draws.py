@@ -13,10 +13,10 @@ from densesirst_gen.paste.shapes import Shapes
 
 # Peak of a pasted target divided by its gain, gray levels, in the released data: quantiles, with
 # the ends of the scale (`scripts/reproduce.py levels` measures them).
-LEVEL_QUANTILES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
+PEAK_QUANTILES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
 
 
-LEVEL_VALUES = (0.0, 15.0, 38.0, 58.0, 79.0, 109.0, 141.0, 182.0, 213.0, 246.0, 255.0)
+PEAK_VALUES = (0.0, 15.0, 38.0, 58.0, 79.0, 109.0, 141.0, 182.0, 213.0, 246.0, 255.0)
 
 
 # One column of uniform numbers for each thing drawn for a target.
@@ -91,6 +91,7 @@ def _first(n: Any, like: Any, xp: Any) -> Any:
 
 
 def draw(config: PasteConfig, rng: np.random.Generator) -> Draws:
+    """The numbers of one plan, the windows that are not wanted left out."""
     draws = split_draws(rng.random(n_draws(config)), config)
     n = np.count_nonzero(draws.per_window)
     targets = {name: column[:n] for name, column in draws.targets.items()}
@@ -107,7 +108,7 @@ def _between(uniforms: Any, limits: tuple[float, float], xp: Any) -> Any:
 
 
 def sample(
-    draws: dict[str, Any], level: Any, shapes: Shapes, config: PasteConfig, xp: Any = np
+    draws: dict[str, Any], peaks: Any, shapes: Shapes, config: PasteConfig, xp: Any = np
 ) -> dict[str, Any]:
     """Everything about a paste but its position, for all slots at once.
 
@@ -115,8 +116,8 @@ def sample(
     ----------
     draws : dict of str to array, (...)
         Uniform numbers for each of `DRAWS`.
-    level : array, (...)
-        ``draws["level"]`` through the table `LEVEL_QUANTILES` to `LEVEL_VALUES`.
+    peaks : array, (...)
+        ``draws["level"]`` through the table `PEAK_QUANTILES` to `PEAK_VALUES`.
     shapes : Shapes
         Arrays of `xp`.
     config : PasteConfig
@@ -131,8 +132,8 @@ def sample(
     donor = _whole(draws["donor"], (0, len(shapes.sizes) - 1), xp)
     columns = {"donor": donor, "gap": _whole(draws["gap"], config.gap_px, xp)}
     columns["height"], columns["width"] = shapes.sizes[donor, 0], shapes.sizes[donor, 1]
-    level = shapes.levels[donor] if config.level == "library" else level
-    columns["level"] = xp.round(level, decimals=3)
+    peaks = shapes.peaks[donor] if config.level == "library" else peaks
+    columns["level"] = xp.round(peaks, decimals=3)
     softened = config.fusion == "gaussian"
     gain = _between(draws["gain"], config.gain, xp)
     columns["gain"] = gain if softened else xp.ones_like(gain)

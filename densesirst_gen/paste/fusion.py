@@ -13,9 +13,9 @@ import numpy as np
 
 from densesirst_gen.paste.config import PasteConfig
 
-LEVEL_STEPS = 2**8
+GRAY_STEPS = 2**8
 WEIGHT_STEPS = 2**16
-FAINTEST = 1e-3  # of a softened shape that is still brought to its level
+FAINTEST = 1e-3  # of a softened shape that is still brought to its peak
 
 
 def stamps(
@@ -65,8 +65,8 @@ def stamps(
         shape = shape / _extreme(shape * weight, inside, 0.0, "amax", xp).clip(FAINTEST)
     weight = xp.floor(weight * _of(pastes, "gain") * inside * WEIGHT_STEPS + 0.5)
     target = (shape * _of(pastes, "level")).clip(0, 255)
-    target = xp.floor(target * LEVEL_STEPS + 0.5)
-    rise = target * weight / (LEVEL_STEPS * WEIGHT_STEPS)
+    target = xp.floor(target * GRAY_STEPS + 0.5)
+    rise = target * weight / (GRAY_STEPS * WEIGHT_STEPS)
     return rise, weight > config.mask_threshold * WEIGHT_STEPS
 
 

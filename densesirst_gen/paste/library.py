@@ -18,7 +18,7 @@ import numpy as np
 
 KINDS = ("targets", "regions")
 FORMAT = "densesirst-gen/library@1"
-LEVEL_FLOOR = 2.0
+PEAK_FLOOR = 2.0
 
 
 class LibraryError(ValueError):
@@ -71,10 +71,10 @@ class TargetLibrary:
     def __len__(self) -> int:
         return len(self.patches)
 
-    def level_of(self, patch: np.ndarray) -> float:
-        """Gray level of a patch: the peak of a target, the mean of a region; at least 2."""
-        level = patch.max() if self.kind == "targets" else patch.mean()
-        return max(float(level), LEVEL_FLOOR)
+    def peak_of(self, patch: np.ndarray) -> float:
+        """Peak of a patch, gray levels: that of a target, the mean of a region; at least 2."""
+        peak = patch.max() if self.kind == "targets" else patch.mean()
+        return max(float(peak), PEAK_FLOOR)
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,7 @@
 """Where things may go, exactly: no random retries, no clamping, fewer rather than wrong.
 
-`free_positions` knows every legal corner of a box; `choose_windows` draws the regions of an image
-from them; `place` puts the patches of each cluster into its region one after the other, each on one
+`free_positions` knows every legal corner of a box; `choose_windows` draws the windows of an image
+from them; `place` puts the patches of each cluster into its window one after the other, each on one
 of the corners that are still free. Randomness comes in as uniform numbers in [0, 1). `place` uses
 only names that numpy and torch share (``xp``).
 """
@@ -106,18 +106,18 @@ def _smoothest(corners: list[tuple[int, int]], side: int, image: np.ndarray) -> 
 
 @lru_cache(maxsize=32)
 def placement_tables(
-    region: int, patch: int, gap: int, margin: int
+    window: int, patch: int, gap: int, margin: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One-dimensional geometry of boxes in a region, as matrices for `place`.
+    """One-dimensional geometry of boxes in a window, as matrices for `place`.
 
     Parameters
     ----------
-    region : int
-        Side R of the region, pixels.
+    window : int
+        Side R of the window, pixels.
     patch, gap : int
         Largest patch side S and largest gap, pixels.
     margin : int
-        Free pixels along the region's border.
+        Free pixels along the window's border.
 
     Returns
     -------
@@ -126,15 +126,15 @@ def placement_tables(
     legal : ndarray, (S + 1, R), bool
         [s, r]: a patch of side s at r keeps the margin.
     puts : ndarray, (R + 1, S, R), float32
-        [r, i, p] is 1 if pixel i of a patch at r is pixel p of the region; [R] is all zero.
+        [r, i, p] is 1 if pixel i of a patch at r is pixel p of the window; [R] is all zero.
     """
-    r = np.arange(region)
+    r = np.arange(window)
     s = np.arange(patch + 1)[:, None, None, None]
     g = np.arange(gap + 1)[:, None, None]
     touches = (r >= r[:, None] - g) & (r < r[:, None] + s + g)
-    legal = (r >= margin) & (r + s[:, 0, 0] <= region - margin)
-    puts = np.arange(region + 1)[:, None, None] + np.arange(patch)[:, None] == r
-    puts[region] = False
+    legal = (r >= margin) & (r + s[:, 0, 0] <= window - margin)
+    puts = np.arange(window + 1)[:, None, None] + np.arange(patch)[:, None] == r
+    puts[window] = False
     return touches.astype(np.float32), legal, puts.astype(np.float32)
 
 
@@ -147,7 +147,9 @@ def place(
     attempts: int,
     xp: Any = np,
 ) -> tuple[Any, Any]:
-    """Place the patches of clusters in their regions, in order, all clusters at once.
+    """Place the patches of clusters in their windows; with numpy, the reference that tests compare.
+
+    In order, all clusters at once.
 
     A patch's box, widened by its gap, must not touch the mask of an earlier patch. With m of M
     corners free, "up to A random tries" would succeed with probability ``1 - (1 - m / M) ** A`` and
@@ -173,7 +175,7 @@ def place(
     Returns
     -------
     rows, cols : array, (K, n), int64
-        Corners in the region; -1 where nothing fits.
+        Corners in the window; -1 where nothing fits.
     """
     touches, legal, puts = tables
     n_corners = puts.shape[2] ** 2

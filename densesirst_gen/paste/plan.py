@@ -17,7 +17,7 @@ from densesirst_gen.paste.config import PasteConfig
 _COLUMNS: list[tuple[str, type]] = [
     ("label", np.int64),  # the target's number in the rendered scene
     ("donor", np.int64),  # index in the library
-    ("cluster", np.int64),  # region, 0-based
+    ("cluster", np.int64),  # window, 0-based
     ("row", np.int64),  # corner of the patch in the image
     ("col", np.int64),
     ("height", np.int64),  # of the patch, pixels
@@ -69,7 +69,7 @@ class PastePlan:
     pastes : ndarray, (N,), `PASTE`
         One row for each paste; labels follow those of the scene.
     windows : ndarray, (K, 2), int64
-        (row, col) of the regions.
+        (row, col) of the windows.
     requested : int
         Targets asked for, at least N.
     dropped : dict of str to int

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from densesirst_gen.paste.boards import place_on_boards
 from densesirst_gen.paste.config import PasteConfig
-from densesirst_gen.paste.draws import LEVEL_QUANTILES, LEVEL_VALUES, Draws, draw, sample
+from densesirst_gen.paste.draws import PEAK_QUANTILES, PEAK_VALUES, Draws, draw, sample
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.placement import choose_windows, free_positions
 from densesirst_gen.paste.plan import PASTE, PastePlan
@@ -18,7 +18,7 @@ from densesirst_gen.scene.scene import Scene, gray_step
 
 
 def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
-    """Pixels on which a region may lie: sky (if the config says so) that holds no target.
+    """Pixels on which a window may lie: sky (if the config says so) that holds no target.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _filled(
     draws: Draws,
     windows: np.ndarray,
 ) -> PastePlan:
-    """The plan for regions that have their place: their targets, as far as they fit and show."""
+    """The plan for windows that have their place: their targets, as far as they fit and show."""
     shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
     pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config)
     seen = _look(scene, pastes, rise, masks, config)
@@ -125,15 +125,15 @@ def _place_clusters(
     n = len(windows)
     most = int(draws.per_window[:n].max())
     uniforms = {name: column[:n, :most] for name, column in draws.targets.items()}
-    level = np.interp(uniforms["level"], LEVEL_QUANTILES, LEVEL_VALUES)
-    columns = sample(uniforms, level, shapes, config)
+    peaks = np.interp(uniforms["level"], PEAK_QUANTILES, PEAK_VALUES)
+    columns = sample(uniforms, peaks, shapes, config)
     rise, masks = plan_stamps(columns, shapes, config)
     asked = np.arange(most) < draws.per_window[:n, None]
     whole = _is_whole(masks)
     sizes = np.stack([columns["height"], columns["width"]], axis=-1) * (asked & whole)[..., None]
     chances = np.stack([uniforms["success"], uniforms["position"]], axis=-1)
-    region = config.window_px, config.window_margin
-    rows, cols = place_on_boards(masks, sizes, columns["gap"], chances, *region, config.attempts)
+    square = config.window_px, config.window_margin
+    rows, cols = place_on_boards(masks, sizes, columns["gap"], chances, *square, config.attempts)
     placed = rows >= 0
     cluster = placed.nonzero()[0]
     pastes = np.zeros(len(cluster), PASTE)

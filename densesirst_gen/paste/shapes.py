@@ -17,19 +17,19 @@ class Shapes(NamedTuple):
     Parameters
     ----------
     shapes : ndarray, (K, P, P), float64
-        Patches with level 1: the peak of a target is 1, the mean of a region is 1.
+        Patches with peak 1: that of a target is 1, the mean of a region is 1.
     masks : ndarray, (K, P, P), float64
         1 where the target is.
     sizes : ndarray, (K, 2), int64
         Rows and columns in use, 1..P.
-    levels : ndarray, (K,), float64
+    peaks : ndarray, (K,), float64
         Gray levels that a shape's 1 stands for.
     """
 
     shapes: np.ndarray
     masks: np.ndarray
     sizes: np.ndarray
-    levels: np.ndarray
+    peaks: np.ndarray
 
 
 @lru_cache(maxsize=8)
@@ -56,15 +56,15 @@ def shapes_at(library: TargetLibrary, patch_px: int, resize: str, flatten: float
         n, 2
     )
     shapes, masks = np.zeros((2, n, patch_px, patch_px))
-    levels = np.empty(n)
+    peaks = np.empty(n)
     for k, (height, width) in enumerate(sizes):
         rows, cols = library.sizes[k]
         patch = _resized(library.patches[k, :rows, :cols], height, width)
-        levels[k] = library.level_of(patch)
-        shapes[k, :height, :width] = np.clip(patch / levels[k], 0, None) ** flatten
+        peaks[k] = library.peak_of(patch)
+        shapes[k, :height, :width] = np.clip(patch / peaks[k], 0, None) ** flatten
         mask = _resized(library.masks[k, :rows, :cols].astype(np.float32), height, width)
         masks[k, :height, :width] = (mask >= 0.5) | (patch == patch.max())
-    return Shapes(shapes, masks, sizes, levels)
+    return Shapes(shapes, masks, sizes, peaks)
 
 
 def _pasting_size(size: np.ndarray, patch_px: int, resize: str) -> tuple[int, int]:

@@ -29,8 +29,8 @@ def contact_sheet(library: TargetLibrary, *, columns: int = 16, limit: int = 512
         x, y = 4 + place % columns * (cell + 4), 4 + place // columns * (cell + label + 4)
         sheet.paste(_enlarged(library, int(k), cell), (x, y))
         rows, cols = library.sizes[k]
-        level = library.level_of(library.patches[k])
-        draw.text((x + 2, y + cell), f"{cols}x{rows}  +{level:.0f}", fill=(60, 60, 60))
+        peak = library.peak_of(library.patches[k])
+        draw.text((x + 2, y + cell), f"{cols}x{rows}  +{peak:.0f}", fill=(60, 60, 60))
     return sheet
 
 

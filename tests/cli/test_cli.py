@@ -17,7 +17,10 @@ from command_line import run, run_program
 from PIL import Image
 from scenes import make_scene
 
+from densesirst_gen.cli import options
+from densesirst_gen.datasets import LAYOUTS
 from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.dialects import DIALECTS
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.paste.config import PROFILES, PasteConfig
@@ -289,3 +292,9 @@ def test_every_public_name_is_what_it_says() -> None:
         "        assert not isinstance(getattr(d, name), types.ModuleType), name"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_that_options_offer_are_those_that_are_known() -> None:
+    """They are written down twice so that --help need not import what knows them."""
+    assert set(options.LAYOUTS) == set(LAYOUTS)
+    assert set(options.DIALECTS) <= set(DIALECTS)

@@ -234,10 +234,10 @@ def _validation(
         return None
     files = task.val.files
     reading = Reading(config.size, config.fit, workers=running.workers, device=fabric.device)
-    return lambda detector: headline(score_detector(detector, files, reading))
+    return lambda detector: main_scores(score_detector(detector, files, reading))
 
 
-def headline(evaluation: Evaluation) -> dict[str, float]:
+def main_scores(evaluation: Evaluation) -> dict[str, float]:
     """The few scores that trainings are compared by; those of pixels for maps only.
 
     ``ap`` is VOC's, of the area, at IoU 0.5; ``ap07`` its 11 points; ``fa`` is 1e-6; ``auc`` is of

@@ -20,7 +20,7 @@ from densesirst_gen.detection.training.loop import make_fabric
 from densesirst_gen.detection.training.parts import Part, check_apart, check_targets
 from densesirst_gen.detection.training.predict import reading_of, score_detector
 from densesirst_gen.detection.training.published import published_for
-from densesirst_gen.detection.training.run import Running, Task, headline, run_training
+from densesirst_gen.detection.training.run import Running, Task, main_scores, run_training
 from densesirst_gen.detection.training.settings import settle
 
 SCHEMA = "densesirst-gen/worth@1"
@@ -36,7 +36,7 @@ class Worth:
     ----------
     detector, source, augment : str
     scores : dict of str to list of float
-        As `densesirst_gen.detection.training.run.headline` names them; one value for each seed.
+        As `densesirst_gen.detection.training.run.main_scores` names them; one value for each seed.
     n_images : int
         Seen in training, repetitions counted.
     """
@@ -119,7 +119,7 @@ def measure_worth(
             folder = out / f"{detector}-{source}-{augment}-seed{seed}"
             task = replace(base, options={**budget, "seed": seed})
             run_training(task, folder, resume=resume, running=running)
-            scores.append(headline(score_run(folder, plan.real, running)))
+            scores.append(main_scores(score_run(folder, plan.real, running)))
         by_name = {name: [s[name] for s in scores] for name in scores[0]}
         _, config = settle(detector, budget)
         seen = config.epochs * config.images_per_epoch

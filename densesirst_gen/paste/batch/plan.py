@@ -1,9 +1,8 @@
-"""Deciding what to paste into a batch of images, on the device that holds them.
+"""`paste.planner.make_plan` for a batch of images on their device, made equal to it.
 
-Made equal to `densesirst_gen.make_plan`: the same decisions from the same uniform numbers, by the
-same arithmetic; only the search for free windows is another (`densesirst_gen.paste.batch.bitmap`).
-All shapes are fixed by the config, nothing waits for the device, and no loop runs over images or
-targets.
+The same decisions from the same uniform numbers, by the same arithmetic; only the search for free
+windows is another (`densesirst_gen.paste.batch.bitmap`). All shapes are fixed by the config,
+nothing waits for the device, and no loop runs over images or targets.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from torch.nn.functional import max_pool2d
 
 from densesirst_gen.paste.batch.bitmap import draw_corners, free_corners, rectangle
 from densesirst_gen.paste.config import PasteConfig
-from densesirst_gen.paste.draws import LEVEL_QUANTILES, LEVEL_VALUES, Draws, sample
+from densesirst_gen.paste.draws import PEAK_QUANTILES, PEAK_VALUES, Draws, sample
 from densesirst_gen.paste.fusion import stamps
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.placement import place, placement_tables
@@ -41,8 +40,8 @@ class Tables(NamedTuple):
         The library at pasting size.
     grid : Tensor, (P,), float64
         0, 1, ..., P - 1.
-    quantiles, levels : Tensor, (Q,), float64
-        Levels of the released data.
+    quantiles, peaks : Tensor, (Q,), float64
+        Of the peaks in the released data.
     touches, legal, puts : Tensor
         Of `densesirst_gen.paste.placement.placement_tables`.
     """
@@ -50,7 +49,7 @@ class Tables(NamedTuple):
     shapes: Shapes
     grid: Tensor
     quantiles: Tensor
-    levels: Tensor
+    peaks: Tensor
     touches: Tensor
     legal: Tensor
     puts: Tensor
@@ -65,7 +64,7 @@ def make_tables(
     places = placement_tables(
         config.window_px, config.patch_px, config.gap_px[1], config.window_margin
     )
-    arrays = (np.arange(float(config.patch_px)), LEVEL_QUANTILES, LEVEL_VALUES, *places)
+    arrays = (np.arange(float(config.patch_px)), PEAK_QUANTILES, PEAK_VALUES, *places)
     tensors: list[Any] = [torch.tensor(table, device=device) for table in shapes]
     return Tables(
         Shapes(*tensors),
@@ -76,7 +75,7 @@ def make_tables(
 class BatchPlan(NamedTuple):
     """What to paste into B images: a table with T rows for each, of which some are in use.
 
-    T is the number of targets that the config can ask for. The rows of a region follow each other;
+    T is the number of targets that the config can ask for. The rows of a window follow each other;
     ``valid`` says which of them are pasted.
 
     Parameters
@@ -85,7 +84,7 @@ class BatchPlan(NamedTuple):
         `densesirst_gen.paste.plan.COLUMNS`; of no meaning in rows that are not valid.
     valid : Tensor, (B, T), bool
     windows : Tensor, (B, W, 2), int64
-        (row, col) of the regions; -1 for those that found no place or were not asked for.
+        (row, col) of the windows; -1 for those that found no place or were not asked for.
     requested : Tensor, (B,), int64
         Targets asked for.
     dropped : Tensor, (B, 4), int64
@@ -162,7 +161,7 @@ def plan_batch(
     images : Tensor, (B, C, H, W)
         Of colours each pixel's brightest channel is looked at.
     free : Tensor, (B, H, N), int64
-        Pixels on which a region may lie, packed by `densesirst_gen.paste.batch.bitmap.pack`.
+        Pixels on which a window may lie, packed by `densesirst_gen.paste.batch.bitmap.pack`.
     n_targets : Tensor, (B,), int64
         Targets that the images have; labels go on from there.
     span : Tensor, (B, 2), float64
@@ -180,7 +179,7 @@ def plan_batch(
     corners = free_corners(free, config.window_px, images.shape[3])
     windows = _choose_windows(corners, images, draws, config.window_px)
     found = windows[..., 0] >= 0
-    columns = sample(draws.targets, _levels(draws, tables), tables.shapes, config, torch)
+    columns = sample(draws.targets, _peaks(draws, tables), tables.shapes, config, torch)
     rise, masks = stamps_of(columns, config, tables)
     asked = _asked(draws, columns["donor"]) & found[..., None]
     whole = is_whole(masks, config.fusion == "gaussian")
@@ -207,9 +206,9 @@ def plan_batch(
     )
 
 
-def _levels(draws: Draws, tables: Tables) -> Tensor:
-    """The released levels at the drawn quantiles, interpolated as `numpy.interp` does."""
-    x, knots, values = draws.targets["level"].contiguous(), tables.quantiles, tables.levels
+def _peaks(draws: Draws, tables: Tables) -> Tensor:
+    """The released peaks at the drawn quantiles, interpolated as `numpy.interp` does."""
+    x, knots, values = draws.targets["level"].contiguous(), tables.quantiles, tables.peaks
     k = torch.searchsorted(knots, x, right=True).clamp(1, len(knots) - 1) - 1
     slopes = values.diff() / knots.diff()
     return slopes[k] * (x - knots[k]) + values[k]
