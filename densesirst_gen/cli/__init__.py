@@ -25,6 +25,7 @@ from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
 from densesirst_gen.cli.train import detect, train, worth
+from densesirst_gen.cli.verify import verify
 from densesirst_gen.version import __version__
 
 
@@ -36,6 +37,7 @@ def cli() -> None:
 
 for command in (build, completion, detect, evaluate, library, replay, sky, stats, train, worth):
     cli.add_command(command)
+cli.add_command(verify)
 
 
 def main() -> NoReturn:
