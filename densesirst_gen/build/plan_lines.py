@@ -23,7 +23,7 @@ MAX_LINE = 200_000_000
 """Bytes; the line of an image with 10,000 pasted targets has about 10 million."""
 MOST = 2**31
 """Of whole numbers."""
-MAX_PATCH = 1024
+MAX_PATCH = 256
 """px, of `PasteConfig.patch_px`: a target is small."""
 DTYPES = ("|u1", "<u2", "<f4")
 

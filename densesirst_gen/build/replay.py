@@ -15,14 +15,14 @@ from densesirst_gen.datasets import SceneFile, read_dataset
 from densesirst_gen.files.atomic import OutputError, pixel_digest
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.folder import MANIFEST
-from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.render import render
 from densesirst_gen.paste.stamps import pixels_of, stamps_of
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
 
-__all__ = ["NOT_LOOKED_AT", "Replayed", "read_plans", "replay", "undo"]
+__all__ = ["NOT_LOOKED_AT", "Replayed", "own_library", "read_plans", "replay", "undo"]
 
 NOT_LOOKED_AT = (
     "checksums, XML, points, COCO, sky masks, splits, and what plans say of sources and windows"
@@ -59,6 +59,7 @@ class _Run:
     files: Mapping[str, SceneFile]
     n_scenes: int
     layout: str
+    config: Any
     wanted: frozenset[str] | None
     met: dict[str, int] = field(default_factory=dict)
 
@@ -107,14 +108,33 @@ def _opened(root: Path, wanted: frozenset[str] | None) -> _Run:
         raise OutputError(f"{root} is not a finished build: it has no library.npz")
     try:
         manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-        n_scenes, layout = int(manifest["summary"]["n_scenes"]), manifest["recipe"]["layout"]
+        n_scenes, recipe = int(manifest["summary"]["n_scenes"]), manifest["recipe"]
+        layout, config = str(recipe["layout"]), recipe["config"]
     except (ValueError, RecursionError, KeyError, TypeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise OutputError(f"{root / MANIFEST}: not the manifest of a build ({reason})") from error
-    library = TargetLibrary.load(root / "library.npz")
+    library = own_library(root)
     has_images = any((root / "PNGImages").rglob("*.*"))
     files = read_dataset(root, layout="devkit").scenes if has_images else ()
-    return _Run(library, {file.name: file for file in files}, n_scenes, str(layout), wanted)
+    return _Run(library, {file.name: file for file in files}, n_scenes, layout, config, wanted)
+
+
+def own_library(root: Path) -> TargetLibrary:
+    """The library in a dataset's own folder.
+
+    Raises
+    ------
+    LibraryError
+        If it can't be read, whatever the reason.
+    """
+    path = root / "library.npz"
+    try:
+        return load_library(path)
+    except LibraryError:
+        raise
+    except Exception as error:  # of a file that nobody vouches for anything may come
+        reason = f"{type(error).__name__}: {error}"
+        raise LibraryError(f"{path}: not a target library ({reason})") from error
 
 
 def _odd_line(line: PlanLine, run: _Run) -> Replayed:
@@ -143,6 +163,8 @@ def _replay_scene(line: Mapping[str, Any], run: _Run) -> Replayed:
     file = run.files.get(name)
     if file is None:
         return Replayed(name, n_pastes, "its image is missing")
+    if line["config"] != run.config:
+        return Replayed(name, n_pastes, f"its plan's config is not that of {MANIFEST}")
     try:
         written = file.load()
         plan = PastePlan.from_json(line)

@@ -41,7 +41,8 @@ def replay(out: Path, images: tuple[str, ...], quiet: bool, as_json: bool) -> No
     if as_json:
         problems: dict[str, str] = {}
         for result in found:
-            problems.setdefault(result.name, result.problem)
+            before = f"{problems[result.name]}; " if result.name in problems else ""
+            problems[result.name] = before + result.problem
         values = {"schema": "densesirst-gen/replay@1", "scenes": len(scenes), "pastes": n_pastes}
         click.echo(json.dumps({**values, "problems": problems, "not_looked_at": NOT_LOOKED_AT}))
     else:

@@ -46,6 +46,7 @@ def verify(out: Path, replay: bool, jobs: int, quiet: bool, as_json: bool) -> No
     Every file with its checksum, and none besides (what systems leave, such as .DS_Store, is
     named and does no harm); scenes with manifest and splits; COCO, box and point files and all
     forms of the masks, made again from the masks; plans, with library, masks, sky and pixels.
+    Of README.md, preview.png and the inputs' digests the checksum is all that can be known.
     Reads only. Exit code 4 and a list if something is off; --json has it in full.
     """
     from densesirst_gen.build.verify import verify as verified
@@ -69,6 +70,10 @@ def _content(out: Path) -> str:
     summary = read_manifest(out).part("summary")
     n_targets = summary["n_original"] + summary["n_pasted"]
     return f"{summary['n_scenes']:,} scenes, {n_targets:,} targets"
+
+
+def _number(n: int, word: str) -> str:
+    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 class Findings:
@@ -125,9 +130,9 @@ class Findings:
     def _verdict(self, out: Path, replay: bool) -> str:
         skipped = "" if replay else "; plans were not replayed (--no-replay)"
         if not self.n_problems:
-            return f"{_content(out)}, all as they were built{skipped}"
-        one = self.n_problems == 1
-        return f"{self.n_problems:,} problem{'s' * (not one)} in {len(self.files):,} files{skipped}"
+            return f"{_content(out)}, all as built{skipped}"
+        problems = _number(self.n_problems, "problem")
+        return f"{problems} in {_number(len(self.files), 'file')}{skipped}"
 
     def _rules(self) -> list[str]:
         from densesirst_gen.build.verify import RULES

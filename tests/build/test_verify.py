@@ -5,27 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from scenes import make_scene
 
 from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.recipe import Recipe
-from densesirst_gen.build.replay import replay
+from densesirst_gen.build.replay import read_plans, replay
 from densesirst_gen.build.verify import RULES, Problem, verify
 from densesirst_gen.datasets import Dataset, read_dataset
 from densesirst_gen.datasets.demo import demo_dataset
 from densesirst_gen.datasets.devkit import devkit_files, palette_png
-from densesirst_gen.files.atomic import OutputError, write_files
-from densesirst_gen.files.codec import encode_png, encode_tiff, read_image, read_mask
+from densesirst_gen.files.atomic import OutputError, pixel_digest, write_files
+from densesirst_gen.files.codec import encode_png, read_image, read_mask
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.annotate import annotate
@@ -195,8 +195,6 @@ def change_pixel(root: Path) -> None:
 def change_pixel_and_plan(root: Path) -> None:
     """Inside a patch, with the plan's own digest made to fit."""
     with edited_lines(root) as lines:
-        from densesirst_gen.files.atomic import pixel_digest
-
         image, paste = read_image(root / "PNGImages/s0.png").array.copy(), lines[0]["pastes"][0]
         image[paste["row"] + 2, paste["col"] + 2] ^= 1
         lines[0]["pixel_sha256"] = pixel_digest(image)
@@ -393,9 +391,316 @@ RELABELLED: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("what", RELABELLED)
 def test_damage_is_found_and_named(copy: Path, what: str) -> None:
-    """Rows 29 and 69: also where a forger has made the checksums anew."""
+    """Rows 21, 29, 45 and 69: also where a forger has made the checksums anew."""
     damage, rule = RELABELLED[what]
     damage(copy)
     assert rule in {problem.rule for problem in problems(copy)}
     forge(copy)
     assert rule in {problem.rule for problem in problems(copy)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [flip_byte("README.md"), flip_byte("preview.png"), substitute(XML, "  <size>", " <size>")],
+)
+def test_what_only_checksums_know(copy: Path, damage: Damage) -> None:
+    damage(copy)
+    assert [problem.rule for problem in problems(copy)] == ["checksum"]
+
+
+UNTOUCHED: dict[str, dict[str, Any]] = {
+    "bag-cp": {},
+    "release": {"config": PROFILES["release"]},
+    "paper": {"config": PROFILES["paper"]},
+    "copy-paste": {"config": PROFILES["copy-paste"]},
+    "anywhere": {"config": replace(PROFILES["bag-cp"], region="anywhere")},
+    "copies": {"copies": 2},
+    "densesirst": {"voc_dialect": "densesirst"},
+    "devkit": {"voc_dialect": "devkit"},
+}
+
+
+PREDICTED = ("bag-cp", "paper", "anywhere", "copies")
+
+
+@pytest.mark.parametrize(
+    ("what", "sky"),
+    [*((what, "given") for what in UNTOUCHED), *((what, "predicted") for what in PREDICTED)],
+)
+def test_an_untouched_dataset_has_no_problem(
+    backgrounds: Dataset, tmp_path: Path, what: str, sky: str
+) -> None:
+    """8, 16 bits and float, with and without sky masks."""
+    if sky == "predicted":
+        files = tuple(replace(file, sky=None) for file in backgrounds.scenes)
+        backgrounds = replace(backgrounds, scenes=files)
+    recipe = replace(RECIPE, **UNTOUCHED[what])
+    summary = build_dataset(backgrounds, tmp_path / "out", recipe)
+    assert summary.n_scenes == 4 * recipe.copies
+    assert list(verify(tmp_path / "out")) == []
+    assert list(verify(tmp_path / "out", replay=False)) == []
+
+
+def test_no_scene_at_all_has_no_problem(backgrounds: Dataset, tmp_path: Path) -> None:
+    build_dataset(backgrounds, tmp_path / "out", RECIPE, names=[])
+    assert list(verify(tmp_path / "out")) == []
+
+
+def test_the_demo_has_no_problem(targets: TargetLibrary, tmp_path: Path) -> None:
+    names = ["demo_00_clear_sky", "demo_11_farmland_no_sky", "demo_24_radiometric"]
+    build_dataset(demo_dataset(), tmp_path / "out", RECIPE, names=names, library=targets)
+    assert list(verify(tmp_path / "out")) == []
+
+
+def test_two_processes_find_the_same(copy: Path) -> None:
+    change_pixel(copy)
+    assert sorted(verify(copy, jobs=2)) == sorted(verify(copy))
+
+
+def coco_backgrounds(root: Path) -> Dataset:
+    """Targets in an order of their own, two of which touch, one of which is in two pieces."""
+    image = np.full((96, 128), 40, np.uint8)
+    boxes = [[60, 50, 4, 4], [10, 10, 3, 3], [13, 10, 3, 3]]
+    for x, y, width, height in [*boxes, [80, 80, 2, 2], [90, 80, 2, 2]]:
+        image[y : y + height, x : x + width] = 200
+    write_files(root, [("images/a b.png", encode_png(image))])
+
+    def corners(x: int, y: int, width: int, height: int) -> list[int]:
+        return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+    polygons = [[corners(*box)] for box in boxes]
+    polygons.append([corners(80, 80, 2, 2), corners(90, 80, 2, 2)])
+    document = {
+        "images": [{"id": 5, "file_name": "a b.png", "width": 128, "height": 96}],
+        "categories": [{"id": 1, "name": "Target"}],
+        "annotations": [
+            {"id": k, "image_id": 5, "category_id": 1, "segmentation": polygon}
+            for k, polygon in enumerate(polygons)
+        ],
+    }
+    (root / "annotations.json").write_text(json.dumps(document))
+    return read_dataset(root)
+
+
+def test_targets_in_the_order_of_a_coco_file_have_no_problem(tmp_path: Path) -> None:
+    dataset = coco_backgrounds(tmp_path / "in")
+    out = tmp_path / "out"
+    recipe = Recipe(replace(PROFILES["bag-cp"], region="anywhere"))
+    assert build_dataset(dataset, out, recipe).n_original == 4
+    assert list(verify(out)) == []
+    assert not any(result.problem for result in replay(out))
+    substitute("SIRST/BBox/a b.xml", r"(<xmin>)(\d+)", one_more)(out)
+    forge(out)
+    assert [problem.rule for problem in problems(out)] == ["boxes"]
+
+
+def test_the_real_data_have_no_problem(real_data: Path, tmp_path: Path) -> None:
+    sky = real_data / "densesirst/SkySeg/BinaryMask"
+    dataset = read_dataset(real_data / "sirstv2", sky_dir=sky)
+    names = [scene.name for scene in dataset.scenes[::200]]
+    build_dataset(dataset, tmp_path / "out", RECIPE, names=names)
+    assert problems(tmp_path / "out") == []
+
+
+def test_what_systems_and_interrupted_programs_leave_is_a_note(copy: Path) -> None:
+    for file in (".DS_Store", "PNGImages/._s0.png", "SIRST/Thumbs.db", ".lock"):
+        (copy / file).write_text("x")
+    found = list(verify(copy))
+    assert [problem.rule for problem in found] == ["left"] * 4
+    assert problems(copy) == []
+
+
+def test_gaps_in_the_splits_are_a_note(copy: Path) -> None:
+    """They may be the source's own."""
+    for split in ("val_v2", "trainval_v2"):
+        (copy / f"Splits/{split}.txt").write_text("s0\n" * (split != "val_v2"))
+    forge(copy)
+    notes = [(problem.file, problem.rule) for problem in verify(copy)]
+    assert notes == [("Splits", "unsplit"), ("Splits/trainval_v2.txt", "unsplit")]
+
+
+def test_copies_of_a_background_stay_in_one_split(backgrounds: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build_dataset(backgrounds, out, replace(RECIPE, copies=2), names=["s0", "s1"])
+    (out / "Splits/train_v2.txt").write_text("s0\ns0_copy1\ns1\n")
+    forge(out)
+    assert [(p.file, p.rule) for p in problems(out)] == [("Splits/train_v2.txt", "split")]
+
+
+def test_links_that_the_folder_holds_are_followed(copy: Path, tmp_path: Path) -> None:
+    """Row 50: files are read wherever they lie; what they hold is compared all the same."""
+    shutil.move(copy / "SkySeg", tmp_path / "SkySeg")
+    (copy / "SkySeg").symlink_to(tmp_path / "SkySeg")
+    shutil.move(copy / "PNGImages/s0.png", tmp_path / "s0.png")
+    (copy / "PNGImages/s0.png").symlink_to(tmp_path / "s0.png")
+    assert list(verify(copy)) == []
+    (copy / "PNGImages/loop").symlink_to(copy)
+    flip_byte("SkySeg/BinaryMask/s0.xml")(copy)
+    assert {problem.rule for problem in problems(copy)} == {"extra", "sky", "checksum"}
+
+
+def test_damage_is_named_where_it_is(copy: Path) -> None:
+    substitute(XML, r"(<xmin>)(\d+)", one_more)(copy)
+    change_pixel(copy)
+    found = {(problem.file, problem.rule): problem.what for problem in verify(copy)}
+    assert found.keys() == {
+        (XML, "boxes"),
+        (XML, "checksum"),
+        ("PNGImages/s0.png", "image"),
+        ("PNGImages/s0.png", "checksum"),
+    }
+    pattern = r"object\[1\]/bndbox/xmin is '(\d+)', expected '(\d+)'"
+    here, there = re.fullmatch(pattern, found[XML, "boxes"]).groups()  # type: ignore[union-attr]
+    assert int(here) == int(there) + 1
+
+
+def test_a_predicted_sky_is_predicted_again(backgrounds: Dataset, tmp_path: Path) -> None:
+    files = tuple(replace(file, sky=None) for file in backgrounds.scenes[:1])
+    out = tmp_path / "out"
+    build_dataset(replace(backgrounds, scenes=files), out, RECIPE)
+    all_forms("SkySeg", np.invert)(out)
+    forge(out)
+    assert "sky" in {p.rule for p in problems(out) if p.file.endswith("s0_pixels0.png")}
+    in_lines(lambda lines: lines[0].update(sky_confidence=0.123))(out)
+    assert any("sky_confidence is 0.123" in problem.what for problem in problems(out))
+
+
+def test_without_replay_annotations_are_still_compared(copy: Path) -> None:
+    change_pixel(copy)
+    substitute(XML, r"(<xmin>)(\d+)", one_more)(copy)
+    forge(copy)
+    assert {problem.rule for problem in problems(copy, replay=False)} == {"boxes"}
+
+
+def test_a_dataset_of_another_version_is_replayed_but_not_drawn_again(copy: Path) -> None:
+    in_manifest(lambda m: m["generator"].update(version="9.9"))(copy)
+    assert [problem.rule for problem in verify(copy)] == ["unchecked"]
+
+
+def test_nothing_is_written(copy: Path) -> None:
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(copy.rglob("*"))}
+    list(verify(copy))
+    list(replay(copy))
+    assert before == {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(copy.rglob("*"))}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (delete("manifest.json"), "not a finished build"),
+        (add("manifest.json"), "not JSON"),
+        (in_manifest(lambda m: m.update(schema="x")), "not the manifest of a build"),
+        (in_manifest(lambda m: m.pop("recipe")), "not the manifest of a build"),
+    ],
+)
+def test_a_folder_that_is_no_finished_build_is_refused(
+    copy: Path, damage: Damage, message: str
+) -> None:
+    damage(copy)
+    with pytest.raises(OutputError, match=message):
+        verify(copy)
+
+
+def test_fifos_are_not_opened(copy: Path) -> None:
+    """Row 50."""
+    for file in ("plans.jsonl", "annotations.json", "library.npz", XML, "PNGImages/s0.png"):
+        (copy / file).unlink()
+        os.mkfifo(copy / file)
+    os.mkfifo(copy / "Splits/more.txt")
+    rules = {problem.file: problem.rule for problem in problems(copy)}
+    assert rules["plans.jsonl"] == rules["annotations.json"] == rules[XML] == "missing"
+    assert rules["Splits/more.txt"] == "extra"
+
+
+@pytest.mark.parametrize("file", ["/etc/hostname", "../s0.png", "a/../../x", "", "a\\b"])
+def test_a_list_that_leads_out_of_the_dataset(copy: Path, file: str) -> None:
+    """Row 49."""
+    with open(copy / "files.sha256", "a", encoding="utf-8") as listed:
+        listed.write(f"{'0' * 64}  {file}\n")
+    assert "manifest" in {p.rule for p in problems(copy) if p.file == "files.sha256"}
+    in_plan(lambda plan: plan.update(name=file))(copy)
+    assert "plan" in {problem.rule for problem in problems(copy)}
+
+
+MALFORMED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "it has no pastes": lambda plan: plan.pop("pastes"),
+    "name must be text": lambda plan: plan.update(name=7),
+    "windows must be": lambda plan: plan.update(windows=[[1, 2, 3]]),
+    "levels must be": lambda plan: plan.update(levels=[5, 5]),
+    "dtype must be": lambda plan: plan.update(dtype="O"),
+    "copy must be": lambda plan: plan.update(copy=10**30),
+    "requested must be": lambda plan: plan.update(requested=True),
+    "paste 0: row must be": lambda plan: plan["pastes"][0].update(row=-1),
+    "paste 0: col must be": lambda plan: plan["pastes"][0].update(col=2.5),
+    "paste 0: gain must be": lambda plan: plan["pastes"][0].update(gain=float("inf")),
+    "paste 0: it has no donor": lambda plan: plan["pastes"][0].pop("donor"),
+    "pastes must be a list": lambda plan: plan.update(pastes=[1]),
+    "under must be base64": lambda plan: plan.update(under="*"),
+    "under holds": lambda plan: plan.update(under=""),
+    "config: unknown setting": lambda plan: plan["config"].update(x=1),
+    "config: patch_px": lambda plan: plan["config"].update(patch_px=10**6, region_px=10**7),
+    "dropped must be": lambda plan: plan.update(dropped={"no_room": "many"}),
+    "sky_confidence must be": lambda plan: plan.update(sky_confidence=7),
+}
+
+
+@pytest.mark.parametrize("rule", MALFORMED)
+def test_a_malformed_plan_is_named_by_line_and_rule(copy: Path, rule: str) -> None:
+    in_lines(lambda lines: MALFORMED[rule](lines[1]))(copy)
+    found = [p.what for p in problems(copy) if p.file == "plans.jsonl"]
+    assert any(what.startswith(f"line 2: {rule}") for what in found), found
+    replayed = [result.problem for result in replay(copy) if not result.is_scene]
+    assert replayed[0].startswith(f"line 2: {rule}")
+    with pytest.raises(OutputError, match="line 2"):
+        list(read_plans(copy))
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"7", b"{", b"\xff", b"[" * 100_000, b"", b"NaN"])
+def test_a_line_that_is_no_object(copy: Path, line: bytes) -> None:
+    lines = (copy / "plans.jsonl").read_bytes().split(b"\n")
+    (copy / "plans.jsonl").write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    (first, *_) = (p.what for p in problems(copy) if p.file == "plans.jsonl")
+    assert first.startswith(("line 2: not JSON", "line 2: not an object"))
+    assert any(result.problem.startswith("line 2: ") for result in replay(copy))
+
+
+@pytest.mark.parametrize("row", [{"donor": 99}, {"row": 5000}, {"height": 7}, {"width": 0}])
+def test_a_paste_that_fits_nowhere_is_named(copy: Path, row: dict[str, int]) -> None:
+    in_plan(lambda plan: plan["pastes"][0].update(row))(copy)
+    results = {result.name: result.problem for result in replay(copy)}
+    assert results["s0"].startswith("paste 0: ")
+
+
+class TestReplayCounts:
+    def test_removed_lines(self, copy: Path) -> None:
+        in_lines(lambda lines: lines.pop(2))(copy)
+        results = {result.name: result for result in replay(copy)}
+        assert results["s2"].problem == "it has an image, and no plan in plans.jsonl"
+        assert results["plans.jsonl"].problem == "3 plans, manifest.json counts 4 scenes"
+        assert not results["plans.jsonl"].is_scene
+
+    def test_no_lines_at_all(self, copy: Path) -> None:
+        in_lines(list.clear)(copy)
+        assert len([result for result in replay(copy) if result.problem]) == 5
+
+    def test_plan_and_image_gone(self, copy: Path) -> None:
+        in_lines(lambda lines: lines.pop(0))(copy)
+        (copy / "PNGImages/s0.png").unlink()
+        assert [r.name for r in replay(copy) if r.problem] == ["plans.jsonl"]
+
+    def test_lines_twice(self, copy: Path) -> None:
+        in_lines(lambda lines: lines.append(lines[0]))(copy)
+        (result,) = (result for result in replay(copy) if result.problem)
+        assert result.problem == "line 5: s0 comes twice, first in line 1"
+
+    def test_one_scene_without_a_plan(self, copy: Path) -> None:
+        in_lines(lambda lines: lines.pop(0))(copy)
+        assert [result.problem for result in replay(copy, ["s0"])] == [
+            "it has an image, and no plan in plans.jsonl"
+        ]
+        assert [result.problem for result in replay(copy, ["s1"])] == [""]
+
+    def test_a_manifest_that_is_none(self, copy: Path) -> None:
+        in_manifest(dict.clear)(copy)
+        with pytest.raises(OutputError, match="not the manifest of a build"):
+            list(replay(copy))

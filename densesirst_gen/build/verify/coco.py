@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.build.verify.folder import scene_of_image
-from densesirst_gen.build.verify.problem import Problem
+from densesirst_gen.build.verify.problem import Problem, words_of
 from densesirst_gen.datasets.coco import CATEGORY_ID, coco_image
 from densesirst_gen.datasets.coco_reader import read_json
 from densesirst_gen.datasets.paths import DatasetError, examples
@@ -53,7 +53,7 @@ def read_coco_entries(root: Path) -> tuple[dict[str, CocoEntry], list[Problem]]:
     try:
         document = read_json(root / COCO)
     except DatasetError as error:
-        return {}, [Problem(COCO, "unreadable", str(error))]
+        return {}, [Problem(COCO, "unreadable", words_of(error, root / COCO))]
     images, annotations = (_records(document, part, problems) for part in ("images", "annotations"))
     if not isinstance(document, dict) or document.get("categories") != CATEGORIES:
         problems.append(Problem(COCO, "coco", f"categories are not {CATEGORIES}"))

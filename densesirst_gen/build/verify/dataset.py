@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from densesirst_gen.build.verify.coco import CocoEntry, presence_problems, read_coco_entries
+from densesirst_gen.build.plan_lines import PLANS
+from densesirst_gen.build.replay import own_library
+from densesirst_gen.build.verify.coco import COCO, CocoEntry, presence_problems, read_coco_entries
 from densesirst_gen.build.verify.folder import (
     IMAGES,
     SCENE_PARTS,
@@ -20,13 +22,13 @@ from densesirst_gen.build.verify.folder import (
     recipe_problems,
     scene_of_image,
 )
-from densesirst_gen.build.verify.problem import Problem
+from densesirst_gen.build.verify.plan import can_be_drawn
+from densesirst_gen.build.verify.problem import Problem, words_of
 from densesirst_gen.build.verify.scene import Frame, SceneTask, check_scene
 from densesirst_gen.build.verify.totals import Plans, read_index, split_problems, total_problems
 from densesirst_gen.build.verify.views import scene_paths
 from densesirst_gen.files.workers import workers
-from densesirst_gen.paste.library import load_library
-from densesirst_gen.version import __version__
+from densesirst_gen.paste.library import LibraryError
 
 LIBRARY = "library.npz"
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -97,9 +99,9 @@ def _problems(
         yield from presence_problems(entries, scenes)
     library, found = _library(root, given)
     yield from found
-    if replay and given.part("generator").get("version") != __version__:
-        what = f"plans are not drawn anew: version {__version__} did not make the dataset"
-        yield Problem("plans.jsonl", "unchecked", what)
+    if replay and not can_be_drawn(given):
+        what = "plans are carried out, but not drawn again: made by another version, or too many"
+        yield Problem(PLANS, "unchecked", what)
     frame = Frame(root, given, library, replay)
     tasks = (_task(name, images, plans, entries, listed) for name in scenes)
     with workers(jobs, [check_scene.__module__]) as run:
@@ -126,10 +128,10 @@ def _library(root: Path, given: Given) -> tuple[Path | None, list[Problem]]:
     if not path.is_file():
         return None, []
     try:
-        library = load_library(path)
-    except Exception as error:  # of a file that nobody vouches for anything may come
-        what = str(error).replace(f"{root}/", "")
-        return None, [Problem(LIBRARY, "unreadable", f"{what}; plans are not replayed")]
+        library = own_library(root)
+    except LibraryError as error:
+        what = f"{words_of(error, path)}; plans are not replayed"
+        return None, [Problem(LIBRARY, "unreadable", what)]
     facts = {
         "kind": library.kind,
         "n": len(library),
@@ -145,7 +147,7 @@ def _library(root: Path, given: Given) -> tuple[Path | None, list[Problem]]:
     ]
     if "sha256" in odd or "kind" in odd:
         what = "plans are not replayed: the library is another"
-        problems.append(Problem("plans.jsonl", "unchecked", what))
+        problems.append(Problem(PLANS, "unchecked", what))
         return None, problems
     return path, problems
 
@@ -155,7 +157,7 @@ def _rest(
 ) -> Iterator[Problem]:
     """Listed files that belong to no scene, and those that every build writes."""
     own = {*images.values(), *(path for name in scenes for path in scene_paths(name))}
-    always = ("annotations.json", "plans.jsonl", LIBRARY, "README.md")
+    always = (COCO, PLANS, LIBRARY, "README.md")
     for name in dict.fromkeys([*listed, *always]):
         if name in own:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 RULES = {
     "manifest": "the manifest does not fit what is there",
@@ -51,3 +52,8 @@ class Problem:
     def is_note(self) -> bool:
         """Whether it is only to be known: the rule is one of `NOTES`."""
         return self.rule in NOTES
+
+
+def words_of(error: Exception, path: Path) -> str:
+    """An error's message without the path that it begins with."""
+    return str(error).removeprefix(f"{path}").lstrip(":, ")

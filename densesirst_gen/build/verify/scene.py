@@ -22,7 +22,7 @@ from densesirst_gen.build.verify.plan import (
     paste_faults,
     window_faults,
 )
-from densesirst_gen.build.verify.problem import Problem
+from densesirst_gen.build.verify.problem import Problem, words_of
 from densesirst_gen.build.verify.sky import predicted_faults, unwritten_faults
 from densesirst_gen.build.verify.views import (
     binary_path,
@@ -135,8 +135,7 @@ def _image(task: SceneTask, root: Path) -> tuple[np.ndarray | None, Problem | No
     try:
         return read_image(root / task.image).array, None
     except CodecError as error:
-        what = str(error).replace(f"{root}/", "")
-        return None, Problem(task.image, "unreadable", what)
+        return None, Problem(task.image, "unreadable", words_of(error, root / task.image))
 
 
 def _compared(
@@ -157,6 +156,7 @@ def _compared(
         fault = misfit(plan, (mask.shape[0], mask.shape[1]), len(library))
         if fault:
             yield _plan_problem(task, fault)
+        if fault or plan.config != frame.given.config:  # which `header_faults` tells
             plan = None
     if plan is None or library is None or layout == "coco":
         told = coco_labels(task.coco, (mask.shape[0], mask.shape[1]))

@@ -12,7 +12,7 @@ from densesirst_gen.build.plan_lines import PLANS, PlanLine, plan_lines
 from densesirst_gen.build.record import Record
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.build.verify.folder import Given, is_inside
-from densesirst_gen.build.verify.problem import Problem
+from densesirst_gen.build.verify.problem import Problem, words_of
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.splits import read_split
 from densesirst_gen.files.atomic import OutputError
@@ -70,7 +70,7 @@ def _records(root: Path, plans: Plans) -> Iterator[Record]:
                 plans.unpasted[values["name"]] = values["skip_reason"]
             yield _record(values)
     except OutputError as error:
-        plans.problems.append(Problem(PLANS, "missing", str(error)))
+        plans.problems.append(Problem(PLANS, "missing", words_of(error, root / PLANS)))
 
 
 def _name_fault(line: PlanLine, plans: Plans) -> str:
@@ -125,8 +125,16 @@ def total_problems(given: Given, plans: Plans, images: Collection[str]) -> Itera
         if said.get(key) != found[key]:
             what = f"summary.{key} is {said.get(key)!r}, the plans give {found[key]!r}"
             yield Problem(MANIFEST, "manifest", what)
+    yield from _named_problems(given, plans)
+
+
+def _named_problems(given: Given, plans: Plans) -> Iterator[Problem]:
+    """Scenes that the manifest names and that are not there."""
     if given.part("unpasted") != plans.unpasted:
         yield Problem(MANIFEST, "manifest", "unpasted names other scenes or reasons than the plans")
+    unknown = sorted(given.part("notes").keys() - plans.places.keys())
+    if unknown:
+        yield Problem(MANIFEST, "manifest", f"notes are of unknown scenes: {examples(unknown)}")
 
 
 def _set_aside_problems(given: Given, plans: Plans) -> Iterator[Problem]:
@@ -154,7 +162,7 @@ def split_problems(root: Path, plans: Plans, images: Collection[str]) -> Iterato
         try:
             splits[path.stem] = read_split(path, names, strict=False)
         except DatasetError as error:
-            yield Problem(f"Splits/{path.name}", "split", str(error))
+            yield Problem(f"Splits/{path.name}", "split", words_of(error, path))
     for split, members in splits.items():
         yield from _member_problems(root / f"Splits/{split}.txt", members, names, splits)
     yield from _together(splits, plans)

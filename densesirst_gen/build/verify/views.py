@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from defusedxml import ElementTree
 
-from densesirst_gen.build.verify.problem import Problem
+from densesirst_gen.build.verify.problem import Problem, words_of
 from densesirst_gen.datasets.devkit import palette_png
 from densesirst_gen.datasets.paths import MASK_SUFFIX, DatasetError
 from densesirst_gen.datasets.voc import parse_xml, write_mask_voc
@@ -45,7 +45,7 @@ def read_binary(root: Path, part: str, name: str) -> tuple[np.ndarray | None, li
     try:
         decoded = read_mask(root / file, sparse=False)
     except CodecError as error:
-        return None, [Problem(file, "unreadable", _within(error, root))]
+        return None, [Problem(file, "unreadable", words_of(error, root / file))]
     rule = RULE_OF_PART[part]
     return decoded.array, [Problem(file, rule, note) for note in decoded.notes]
 
@@ -83,7 +83,7 @@ def _palette_problems(
     try:
         palette = read_mask(root / file, sparse=False).array
     except CodecError as error:
-        yield Problem(file, "unreadable", _within(error, root))
+        yield Problem(file, "unreadable", words_of(error, root / file))
         return
     if palette.shape != mask.shape:
         yield Problem(file, rule, f"its size is {palette.shape}, the binary mask's {mask.shape}")
@@ -126,7 +126,7 @@ def xml_problems(root: Path, file: str, expected: bytes, rule: str) -> Iterator[
     try:
         found = dict(_leaves(parse_xml(path)))
     except DatasetError as error:
-        yield Problem(file, "unreadable", _within(error, root))
+        yield Problem(file, "unreadable", words_of(error, root / file))
         return
     wanted = dict(_leaves(ElementTree.fromstring(expected)))
     n_found, n_wanted = _n_objects(found), _n_objects(wanted)
@@ -156,8 +156,3 @@ def _leaves(element: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 def _n_objects(leaves: dict[str, str]) -> int:
     return len({place.split("/")[0] for place in leaves if place.startswith("object[")})
-
-
-def _within(error: Exception, root: Path) -> str:
-    """A message without the dataset's own path."""
-    return str(error).replace(f"{root}/", "")
