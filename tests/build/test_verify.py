@@ -343,6 +343,10 @@ RELABELLED: dict[str, tuple[Damage, str]] = {
     "plan's gap": (in_plan(lambda p: p["pastes"][0].update(gap=2)), "plan"),
     "plan's place": (in_plan(shift_paste), "plan"),
     "plan's place out of the image": (in_plan(lambda p: shift_paste(p, 500)), "plan"),
+    "plan's rows on each other": (
+        in_plan(lambda p: p["pastes"][1].update({k: p["pastes"][0][k] for k in ("row", "col")})),
+        "plan",
+    ),
     "plan's rows swapped": (in_plan(lambda p: p["pastes"].reverse()), "plan"),
     "plan's row removed": (in_plan(lambda p: p["pastes"].pop()), "plan"),
     "plan's pixels below": (in_plan(change_under), "image"),
@@ -369,6 +373,7 @@ RELABELLED: dict[str, tuple[Damage, str]] = {
         "boxes",
     ),
     "manifest's config": (in_manifest(lambda m: m["recipe"].update(config=7)), "manifest"),
+    "manifest's span": (in_manifest(lambda m: m["recipe"].update(span=True)), "manifest"),
     "manifest's asked scenes": (in_manifest(lambda m: m["recipe"].update(scenes=9)), "manifest"),
     "manifest's set aside": (
         in_manifest(lambda m: m["summary"].update(set_aside={"s0": "x"})),
@@ -535,7 +540,7 @@ def test_links_that_the_folder_holds_are_followed(copy: Path, tmp_path: Path) ->
     (copy / "PNGImages/s0.png").symlink_to(tmp_path / "s0.png")
     assert list(verify(copy)) == []
     (copy / "PNGImages/loop").symlink_to(copy)
-    flip_byte("SkySeg/BinaryMask/s0.xml")(copy)
+    in_mask("SkySeg", "PaletteMask", with_pixel(3, 3))(copy)
     assert {problem.rule for problem in problems(copy)} == {"extra", "sky", "checksum"}
 
 

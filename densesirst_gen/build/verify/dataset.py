@@ -24,7 +24,8 @@ from densesirst_gen.build.verify.folder import (
 )
 from densesirst_gen.build.verify.plan import can_be_drawn
 from densesirst_gen.build.verify.problem import Problem, words_of
-from densesirst_gen.build.verify.scene import Frame, SceneTask, check_scene
+from densesirst_gen.build.verify.scene import check_scene
+from densesirst_gen.build.verify.task import Frame, SceneTask
 from densesirst_gen.build.verify.totals import Plans, read_index, split_problems, total_problems
 from densesirst_gen.build.verify.views import scene_paths
 from densesirst_gen.files.workers import workers

@@ -53,6 +53,16 @@ class Given:
         """What decided the content of the build."""
         return self.part("recipe")
 
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """(black, white) as declared for the whole build; None if they were not."""
+        span = self.recipe.get("span")
+        if not isinstance(span, list) or len(span) != 2:
+            return None
+        if not all(type(value) in (int, float) for value in span):
+            return None
+        return float(span[0]), float(span[1])
+
     def number(self, name: str, default: int) -> int:
         """A whole number of the recipe."""
         value = self.recipe.get(name)
@@ -105,6 +115,9 @@ def recipe_problems(given: Given) -> Iterator[Problem]:
     if given.dialect is None:
         found = given.recipe.get("voc_dialect")
         yield Problem(MANIFEST, "manifest", f"recipe.voc_dialect is {found!r}, not a known dialect")
+    if given.recipe.get("span") is not None and given.span is None:
+        what = f"recipe.span is {given.recipe['span']!r}, not [black, white]"
+        yield Problem(MANIFEST, "manifest", what)
     said = given.part("conventions").get("boxes", "")
     if given.dialect and not str(said).endswith(f"dialect {given.dialect}"):
         what = f"conventions.boxes says {said!r}, the recipe dialect {given.dialect}"

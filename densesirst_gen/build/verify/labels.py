@@ -18,12 +18,20 @@ ORDERED = ("coco",)
 """Layouts whose targets are numbered by a file, not by their masks."""
 
 
+def lie_on_each_other(plan: PastePlan, library: TargetLibrary, shape: tuple[int, int]) -> bool:
+    """Whether the masks of two pastes of a plan share a pixel."""
+    if len(plan) < 2:
+        return False
+    stamps = stamps_of(plan, library)[1]
+    index = pixels_of(plan.pastes, plan.config.patch_px, shape[1])[stamps]
+    return len(np.unique(index)) < len(index)
+
+
 def planned_labels(
     mask: np.ndarray,
     plan: PastePlan,
     library: TargetLibrary,
     told: np.ndarray | None,
-    layout: str,
 ) -> tuple[np.ndarray, int, int]:
     """The labels that a mask and its plan give.
 
@@ -32,12 +40,10 @@ def planned_labels(
     mask : ndarray, (H, W), bool
         As written.
     plan : PastePlan
-        It fits the image and the library.
+        It fits the image and the library, and no two of its pastes share a pixel.
     library : TargetLibrary
     told : ndarray, (H, W), int32, or None
-        The labels that the COCO annotations give.
-    layout : str
-        Of the backgrounds.
+        The labels that the COCO annotations give; for backgrounds of a layout in `ORDERED`.
 
     Returns
     -------
@@ -54,14 +60,14 @@ def planned_labels(
         numbers = np.broadcast_to(np.arange(1, len(plan) + 1)[:, None, None], stamps.shape)
         pasted.ravel()[index[stamps]] = numbers[stamps]
         below[pasted > 0] = False
-    originals = _originals(below, told, layout)
+    originals = _originals(below, told)
     n_original = int(originals.max())
     labels = np.where(pasted > 0, pasted + n_original, originals).astype(np.int32)
     return labels, n_original, int(((pasted > 0) & ~mask).sum())
 
 
-def _originals(below: np.ndarray, told: np.ndarray | None, layout: str) -> np.ndarray:
-    if told is not None and layout in ORDERED:
+def _originals(below: np.ndarray, told: np.ndarray | None) -> np.ndarray:
+    if told is not None:
         labels = np.where(below, told, 0)
         numbers = np.unique(labels[below])
         if (numbers == np.arange(1, len(numbers) + 1)).all():

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from densesirst_gen.build.plan_lines import PLANS, below, misfit, plan_lines
-from densesirst_gen.build.verify.coco import CocoEntry, coco_labels, entry_problems
-from densesirst_gen.build.verify.folder import IMAGES, Given, check_file
-from densesirst_gen.build.verify.labels import planned_labels, told_labels
-from densesirst_gen.build.verify.plan import (
-    Planned,
-    can_be_drawn,
-    drawn_faults,
-    effect_faults,
-    header_faults,
-    paste_faults,
-    window_faults,
+from densesirst_gen.build.plan_lines import PLANS, misfit, plan_lines
+from densesirst_gen.build.verify.coco import coco_labels, entry_problems
+from densesirst_gen.build.verify.folder import IMAGES, check_file
+from densesirst_gen.build.verify.labels import (
+    ORDERED,
+    lie_on_each_other,
+    planned_labels,
+    told_labels,
 )
+from densesirst_gen.build.verify.plan import Planned, header_faults
 from densesirst_gen.build.verify.problem import Problem, words_of
-from densesirst_gen.build.verify.sky import predicted_faults, unwritten_faults
+from densesirst_gen.build.verify.replayed import background_of, planned_problems
+from densesirst_gen.build.verify.task import Frame, SceneTask
 from densesirst_gen.build.verify.views import (
     binary_path,
     mask_problems,
@@ -33,58 +30,11 @@ from densesirst_gen.build.verify.views import (
     xml_problems,
 )
 from densesirst_gen.datasets.voc import write_voc
-from densesirst_gen.files.atomic import pixel_digest
 from densesirst_gen.files.codec import CodecError, read_image
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
-from densesirst_gen.paste.render import render
-from densesirst_gen.paste.stamps import pixels_of
 from densesirst_gen.scene.annotate import annotate, points_on_masks
 from densesirst_gen.scene.scene import Scene
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What is the same for all scenes of a dataset.
-
-    Parameters
-    ----------
-    root : Path
-    given : Given
-        Of the manifest.
-    library : Path or None
-        None: it is not the one that was pasted from.
-    replay : bool
-        Whether plans are carried out and drawn again.
-    """
-
-    root: Path
-    given: Given
-    library: Path | None
-    replay: bool
-
-
-@dataclass(frozen=True)
-class SceneTask:
-    """What is known of a scene before its files are read.
-
-    Parameters
-    ----------
-    name : str
-    image : str or None
-        File, relative to the dataset.
-    place : (int, int) or None
-        Number and offset of its line in ``plans.jsonl``.
-    coco : CocoEntry or None
-    digests : dict of str to str
-        File -> SHA-256, those of the scene that are listed.
-    """
-
-    name: str
-    image: str | None
-    place: tuple[int, int] | None
-    coco: CocoEntry | None
-    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_scene(task: SceneTask, frame: Frame) -> list[Problem]:
@@ -94,7 +44,7 @@ def check_scene(task: SceneTask, frame: Frame) -> list[Problem]:
         problems.extend(_content_problems(task, frame))
     except Exception as error:  # of files that nobody vouches for anything may come
         what = f"{task.name}: it can't be compared ({type(error).__name__}: {error})"
-        problems.append(Problem(task.image or IMAGES + task.name, "unreadable", what))
+        problems.append(Problem(task.image_file, "unreadable", what))
     return problems
 
 
@@ -123,7 +73,7 @@ def _content_problems(task: SceneTask, frame: Frame) -> Iterator[Problem]:
         if array.shape != shape:
             yield Problem(file, "mask", f"its size is {array.shape}, the image's {shape}")
             return
-        beside = (task.image or f"{IMAGES}{task.name}.png").removeprefix(IMAGES)
+        beside = task.image_file.removeprefix(IMAGES)
         yield from mask_problems(frame.root, part, task.name, array, beside)
     if mask is not None:
         yield from _compared(task, frame, image, mask, sky)
@@ -146,58 +96,62 @@ def _compared(
     sky: np.ndarray | None,
 ) -> Iterator[Problem]:
     """Annotations against the labels; plan against image, labels and sky."""
-    line, problems = _line(task, frame)
-    yield from problems
+    shape = (mask.shape[0], mask.shape[1])
+    line = _line(task, frame)
+    yield from map(task.plan_problem, header_faults(line, frame.given) if line else ())
     library = load_library(frame.library) if frame.library else None
-    plan = PastePlan.from_json(line) if line else None
-    told = None
-    layout = str(frame.given.recipe.get("layout"))
-    if plan is not None and library is not None:
-        fault = misfit(plan, (mask.shape[0], mask.shape[1]), len(library))
-        if fault:
-            yield _plan_problem(task, fault)
-        if fault or plan.config != frame.given.config:  # which `header_faults` tells
-            plan = None
-    if plan is None or library is None or layout == "coco":
-        told = coco_labels(task.coco, (mask.shape[0], mask.shape[1]))
+    plan, fault = _usable_plan(line, frame, library, shape)
+    if fault:
+        yield task.plan_problem(fault)
     if plan is None or library is None:
-        yield from _annotation_problems(task, frame, told_labels(mask, told), None, image)
+        labels = told_labels(mask, coco_labels(task.coco, shape))
+        yield from _annotation_problems(task, frame, labels, None, image)
         return
-    labels, n_original, n_missing = planned_labels(mask, plan, library, told, layout)
-    if n_missing:
-        what = f"{n_missing} pixels of pasted targets are not in it"
+    layout = str(frame.given.recipe.get("layout"))
+    told = coco_labels(task.coco, shape) if layout in ORDERED else None
+    labels, n_original, n_missing = planned_labels(mask, plan, library, told)
+    for what in _mask_faults(n_original, n_missing, line["n_original"]):
         yield Problem(binary_path("SIRST", task.name), "mask", what)
-    if n_original != line["n_original"]:
-        what = f"{n_original} targets below the pastes, {line['n_original']} by the plan"
-        yield Problem(binary_path("SIRST", task.name), "mask", what)
-    attributes = [
-        {"cluster": int(row["cluster"]), "donor": str(library.sources[row["donor"]])}
-        for row in plan.pastes
-    ]
-    yield from _annotation_problems(task, frame, labels, attributes, image)
+    yield from _annotation_problems(task, frame, labels, _pasted(plan, library), image)
     if image is not None:
-        written = _scene(line, image, labels, sky)
-        yield from _plan_problems(task, frame, line, plan, library, written)
+        black, white = map(float, line["levels"])
+        written = Scene(task.name, image, labels, sky, (black, white))
+        planned = Planned(line, plan, background_of(written, line, plan), library)
+        yield from planned_problems(task, frame, written, planned)
 
 
-def _line(task: SceneTask, frame: Frame) -> tuple[dict[str, Any], list[Problem]]:
+def _line(task: SceneTask, frame: Frame) -> dict[str, Any]:
     if task.place is None:
-        return {}, []
-    line = next(plan_lines(frame.root / PLANS, task.place[1]))
-    faults = header_faults(line.values, frame.given)
-    return line.values, [_plan_problem(task, fault) for fault in faults]
+        return {}
+    return next(plan_lines(frame.root / PLANS, task.place[1])).values
 
 
-def _plan_problem(task: SceneTask, what: str) -> Problem:
-    number = task.place[0] if task.place else 0
-    return Problem(PLANS, "plan", f"line {number} ({task.name}): {what}")
+def _usable_plan(
+    line: dict[str, Any], frame: Frame, library: TargetLibrary | None, shape: tuple[int, int]
+) -> tuple[PastePlan | None, str]:
+    """The plan of a line, if the labels can be told by it; else why not."""
+    if not line or library is None:
+        return None, ""
+    plan = PastePlan.from_json(line)
+    if plan.config != frame.given.config:
+        return None, ""  # `header_faults` tells it
+    fault = misfit(plan, shape, len(library))
+    if not fault and lie_on_each_other(plan, library, shape):
+        fault = "two of its pastes share a pixel"
+    return (None, fault) if fault else (plan, "")
 
 
-def _scene(
-    line: Mapping[str, Any], image: np.ndarray, labels: np.ndarray, sky: np.ndarray | None
-) -> Scene:
-    black, white = line["levels"]
-    return Scene(line["name"], image, labels, sky, (float(black), float(white)))
+def _mask_faults(n_original: int, n_missing: int, n_said: int) -> Iterator[str]:
+    if n_missing:
+        yield f"{n_missing} pixels of pasted targets are not in it"
+    if n_original != n_said:
+        yield f"{n_original} targets below the pastes, {n_said} by the plan"
+
+
+def _pasted(plan: PastePlan, library: TargetLibrary) -> list[dict[str, Any]]:
+    """What COCO annotations tell of pasted targets beside their masks."""
+    rows = zip(plan.pastes["cluster"].tolist(), plan.pastes["donor"].tolist(), strict=True)
+    return [{"cluster": cluster, "donor": str(library.sources[k])} for cluster, k in rows]
 
 
 def _annotation_problems(
@@ -208,7 +162,7 @@ def _annotation_problems(
     image: np.ndarray | None,
 ) -> Iterator[Problem]:
     """Box file, point file and COCO entry against the labels."""
-    file = task.image or f"{IMAGES}{task.name}.png"
+    file = task.image_file
     dtype = np.float32 if file.endswith(".tif") else np.uint8
     scene = Scene(task.name, np.zeros(labels.shape, dtype) if image is None else image, labels)
     annotations = annotate(labels)
@@ -222,77 +176,3 @@ def _annotation_problems(
     yield from point_problems(frame.root, task.name, lines)
     if task.coco is not None:
         yield from entry_problems(task.coco, scene, annotations, file, pasted)
-
-
-def _plan_problems(
-    task: SceneTask,
-    frame: Frame,
-    line: Mapping[str, Any],
-    plan: PastePlan,
-    library: TargetLibrary,
-    written: Scene,
-) -> Iterator[Problem]:
-    """What a plan says otherwise than library, written image, labels and sky do."""
-    dtype = written.image.dtype.newbyteorder("<").str
-    if dtype != line["dtype"]:
-        yield _plan_problem(task, f"dtype is {line['dtype']}, the image's is {dtype}")
-        return
-    background = _background(written, line, plan)
-    planned = Planned(line, plan, background, library)
-    for faults in (paste_faults(planned), window_faults(planned), effect_faults(planned)):
-        for fault in faults:
-            yield _plan_problem(task, fault)
-    yield from _level_problems(task, frame, background)
-    if written.sky is not None:
-        for what in unwritten_faults(written.sky, line["sky"]):
-            yield Problem(binary_path("SkySeg", task.name), "sky", what)
-    if frame.replay:
-        yield from _replay_problems(task, written, planned)
-        yield from _drawn_problems(task, frame, planned)
-
-
-def _background(written: Scene, line: Mapping[str, Any], plan: PastePlan) -> Scene:
-    """The written scene without its pastes."""
-    image, labels = written.image.copy(), written.labels.copy()
-    labels[labels > int(labels.max()) - len(plan)] = 0
-    index = pixels_of(plan.pastes, plan.config.patch_px, written.shape[1])
-    image.ravel()[np.minimum(index, image.size - 1)] = below(line, plan)
-    return replace(written, image=image, labels=labels)
-
-
-def _level_problems(task: SceneTask, frame: Frame, background: Scene) -> Iterator[Problem]:
-    """Levels follow from the background, or were declared; demo scenes declare their own."""
-    span = frame.given.recipe.get("span")
-    if frame.given.recipe.get("layout") == "demo" and background.image.dtype != np.uint8:
-        return
-    declared = tuple(span) if span and background.image.dtype != np.uint8 else None
-    levels = replace(background, span=declared).levels
-    if levels != background.span:
-        fault = f"levels are {background.span}, the background's are {levels}"
-        yield _plan_problem(task, fault)
-
-
-def _replay_problems(task: SceneTask, written: Scene, planned: Planned) -> Iterator[Problem]:
-    file = task.image or task.name
-    if pixel_digest(written.image) != planned.line["pixel_sha256"]:
-        yield Problem(file, "image", f"its pixels are not those that {PLANS} has the SHA-256 of")
-    again = render(planned.background, planned.library, planned.plan)
-    n_differing = int((again.image != written.image).sum())
-    if n_differing:
-        yield Problem(file, "image", f"{n_differing} pixels differ from the replayed plan")
-
-
-def _drawn_problems(task: SceneTask, frame: Frame, planned: Planned) -> Iterator[Problem]:
-    """The sky predicted again, and the plan drawn again, where this version can."""
-    scene, line = planned.background, planned.line
-    usable, is_known = scene.sky, line["sky"] != "predicted"
-    if scene.sky is None:
-        return
-    if not is_known and line["sky_confidence"] is not None:
-        faults, usable = predicted_faults(scene, line["sky_confidence"], frame.given)
-        for what in faults:
-            yield Problem(binary_path("SkySeg", task.name), "sky", what)
-        is_known = usable is not None
-    if is_known and can_be_drawn(frame.given):
-        for fault in drawn_faults(planned, frame.given, usable):
-            yield _plan_problem(task, fault)
