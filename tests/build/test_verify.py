@@ -343,6 +343,10 @@ RELABELLED: dict[str, tuple[Damage, str]] = {
     "plan's gap": (in_plan(lambda p: p["pastes"][0].update(gap=2)), "plan"),
     "plan's place": (in_plan(shift_paste), "plan"),
     "plan's place out of the image": (in_plan(lambda p: shift_paste(p, 500)), "plan"),
+    "plan's row without a pixel": (
+        in_plan(lambda p: p["pastes"][0].update(gain=1e-9)),
+        "plan",
+    ),
     "plan's rows on each other": (
         in_plan(lambda p: p["pastes"][1].update({k: p["pastes"][0][k] for k in ("row", "col")})),
         "plan",

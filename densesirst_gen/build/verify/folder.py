@@ -222,6 +222,6 @@ def scene_of_image(name: str) -> str | None:
     path = PurePosixPath(name)
     if not name.startswith(IMAGES) or path.suffix not in (".png", ".tif"):
         return None
-    if path.name.startswith("."):
+    if LEFT_BY_SYSTEMS.fullmatch(path.name):
         return None
     return path.with_suffix("").as_posix().removeprefix(IMAGES)

@@ -18,13 +18,16 @@ ORDERED = ("coco",)
 """Layouts whose targets are numbered by a file, not by their masks."""
 
 
-def lie_on_each_other(plan: PastePlan, library: TargetLibrary, shape: tuple[int, int]) -> bool:
-    """Whether the masks of two pastes of a plan share a pixel."""
-    if len(plan) < 2:
-        return False
+def stamp_fault(plan: PastePlan, library: TargetLibrary, width: int) -> str:
+    """Why the masks of a plan's pastes give no labels in an image that wide; empty if they do."""
+    if not len(plan):
+        return ""
     stamps = stamps_of(plan, library)[1]
-    index = pixels_of(plan.pastes, plan.config.patch_px, shape[1])[stamps]
-    return len(np.unique(index)) < len(index)
+    empty = np.flatnonzero(~stamps.any(axis=(1, 2)))
+    if len(empty):
+        return f"paste {empty[0]}: it covers no pixel"
+    index = pixels_of(plan.pastes, plan.config.patch_px, width)[stamps]
+    return "two of its pastes share a pixel" * (len(np.unique(index)) < len(index))
 
 
 def planned_labels(
@@ -40,7 +43,7 @@ def planned_labels(
     mask : ndarray, (H, W), bool
         As written.
     plan : PastePlan
-        It fits the image and the library, and no two of its pastes share a pixel.
+        It fits the image and the library, and has no `stamp_fault`.
     library : TargetLibrary
     told : ndarray, (H, W), int32, or None
         The labels that the COCO annotations give; for backgrounds of a layout in `ORDERED`.

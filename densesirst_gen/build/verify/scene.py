@@ -13,8 +13,8 @@ from densesirst_gen.build.verify.coco import coco_labels, entry_problems
 from densesirst_gen.build.verify.folder import IMAGES, check_file
 from densesirst_gen.build.verify.labels import (
     ORDERED,
-    lie_on_each_other,
     planned_labels,
+    stamp_fault,
     told_labels,
 )
 from densesirst_gen.build.verify.plan import Planned, header_faults
@@ -135,9 +135,7 @@ def _usable_plan(
     plan = PastePlan.from_json(line)
     if plan.config != frame.given.config:
         return None, ""  # `header_faults` tells it
-    fault = misfit(plan, shape, len(library))
-    if not fault and lie_on_each_other(plan, library, shape):
-        fault = "two of its pastes share a pixel"
+    fault = misfit(plan, shape, len(library)) or stamp_fault(plan, library, shape[1])
     return (None, fault) if fault else (plan, "")
 
 

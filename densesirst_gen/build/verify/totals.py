@@ -33,6 +33,8 @@ class Plans:
     summary : BuildSummary
     unpasted : dict of str to str
         Scene -> why nothing was pasted into it.
+    sources : dict of str to str
+        Scene -> its background.
     problems : list of Problem
     """
 
