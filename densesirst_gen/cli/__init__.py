@@ -26,6 +26,7 @@ from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
 from densesirst_gen.cli.train import detect, train, worth
+from densesirst_gen.cli.verify import verify
 from densesirst_gen.version import __version__
 
 
@@ -49,6 +50,7 @@ for command in (
     worth,
 ):
     cli.add_command(command)
+cli.add_command(verify)
 
 
 def main() -> NoReturn:
