@@ -119,6 +119,16 @@ def test_milestones_of_another_kind(value: Any) -> None:
         TrainConfig(milestones=value)
 
 
+def refusal_of(start: Settings, name: str, value: Any) -> str:
+    """How a value is refused; empty if it is taken."""
+    try:
+        replace(start, **{name: value})
+        start.from_dict({name: value})
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 def test_no_value_of_any_kind_breaks_a_setting() -> None:
     """It is taken, or refused by name in a short line."""
     deep: Any = []
@@ -130,12 +140,9 @@ def test_no_value_of_any_kind_breaks_a_setting() -> None:
         start = kind()
         for f in fields(kind):
             for value in odd:
-                try:
-                    replace(start, **{f.name: value})
-                    kind.from_dict({f.name: value})
-                except ConfigError as error:
-                    assert f"{kind.__name__}." in str(error)
-                    assert len(str(error)) < 1000
+                message = refusal_of(start, f.name, value)
+                assert not message or f"{kind.__name__}." in message
+                assert len(message) < 1000
 
 
 @pytest.mark.parametrize(
