@@ -12,6 +12,7 @@ import click
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
 from densesirst_gen.cli.evaluate import evaluate
+from densesirst_gen.cli.inspect import inspect
 from densesirst_gen.cli.library import library
 from densesirst_gen.cli.options import (
     EXIT_CODES,
@@ -34,7 +35,19 @@ def cli() -> None:
     """Make infrared small target datasets with dense clusters of targets."""
 
 
-for command in (build, completion, detect, evaluate, library, replay, sky, stats, train, worth):
+for command in (
+    build,
+    completion,
+    detect,
+    evaluate,
+    inspect,
+    library,
+    replay,
+    sky,
+    stats,
+    train,
+    worth,
+):
     cli.add_command(command)
 
 

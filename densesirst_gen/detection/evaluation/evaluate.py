@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
 from densesirst_gen.detection.metrics import (
     CocoAP,
@@ -37,6 +38,7 @@ from densesirst_gen.detection.metrics import (
     VocResult,
     match_boxes,
 )
+from densesirst_gen.detection.metrics.ignored import Regions, judged_boxes, judged_map
 from densesirst_gen.detection.metrics.noco import NoCoMatches
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.annotate import Annotations, annotate
@@ -133,6 +135,7 @@ class SceneScore:
     counts: PixelCounts | None = None
     matches: TargetCounts | None = None
     histogram: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,8 @@ class Evaluation:
     scenes : tuple of SceneRow
         By name.
     target_rows : ndarray of `TARGET`
+    notes : tuple of str
+        What was decided in decoding scenes and maps, each kind once.
     """
 
     kind: str
@@ -199,6 +204,7 @@ class Evaluation:
     curves: CurveResult | None
     scenes: tuple[SceneRow, ...]
     target_rows: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def worst(self, n: int) -> list[SceneRow]:
         """Up to n scenes with errors: most missed and false together first, then by name."""
@@ -224,7 +230,12 @@ class Evaluation:
         }
 
 
-def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scoring) -> SceneScore:
+def score_scene(
+    scene: Scene,
+    predicted: FoundBoxes | np.ndarray,
+    scoring: Scoring,
+    ignored: Regions = (),
+) -> SceneScore:
     """Score one scene.
 
     Parameters
@@ -234,19 +245,23 @@ def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scori
     predicted : FoundBoxes, or ndarray (H, W) of probabilities or bool
         At the resolution of the scene.
     scoring : Scoring
+    ignored : sequence of (x0, y0, x1, y1)
+        Regions in which nothing is judged, see `judged_boxes` and `judged_map`.
     """
     if isinstance(predicted, FoundBoxes):
-        return _score_boxes(scene, predicted)
+        return _score_boxes(scene, predicted, scoring, ignored)
+    judged = judged_map(predicted, scene.labels, ignored, threshold=scoring.mask_threshold)
     return replace(
-        _score_boxes(scene, scoring.to_boxes.boxes(predicted)),
-        counts=scoring.pixels.measure(predicted, scene.labels),
-        matches=scoring.targets.measure(predicted, scene.labels),
-        histogram=PixelCurves().measure(predicted, scene.labels),
+        _score_boxes(scene, scoring.to_boxes.boxes(judged), scoring, ()),
+        counts=scoring.pixels.measure(judged, scene.labels),
+        matches=scoring.targets.measure(judged, scene.labels),
+        histogram=PixelCurves().measure(judged, scene.labels),
     )
 
 
-def _score_boxes(scene: Scene, found: FoundBoxes) -> SceneScore:
+def _score_boxes(scene: Scene, found: FoundBoxes, scoring: Scoring, ignored: Regions) -> SceneScore:
     truth = annotate(scene.labels)
+    found = judged_boxes(found, truth.boxes, ignored, iou_thr=scoring.iou_thr)
     points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
@@ -286,6 +301,7 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         curves if maps else None,
         tuple(_scene_row(*row) for row in zip(scores, taken, strict=True)),
         _target_rows(scores, taken, matches),
+        tuple(summed_notes((score.name, note) for score in scores for note in score.notes)),
     )
 
 
@@ -326,8 +342,10 @@ def evaluate(
 
 def _score_file(task: tuple[SceneFile, str, FoundBoxes | Path | None, Scoring]) -> SceneScore:
     file, kind, found, scoring = task
-    scene = file.load()
-    return score_scene(scene, load_prediction(scene.name, kind, found, scene.shape), scoring)
+    scene, notes = file.load_with_notes()
+    predicted = load_prediction(scene.name, kind, found, scene.shape)
+    score = score_scene(scene, predicted, scoring, file.ignored)
+    return replace(score, notes=tuple(notes))
 
 
 def taken_targets(
