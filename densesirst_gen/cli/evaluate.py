@@ -245,5 +245,6 @@ def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) ->
         "predictions": str(predictions.source),
         "missing": list(predictions.missing),
         "extra": list(predictions.extra),
+        "notes": [*predictions.notes(), *evaluation.notes],
         **evaluation.to_dict(),
     }

@@ -71,16 +71,19 @@ class ADSNetConfig(DetectorConfig):
     """Settings of ADSNet; those with "unstated" are guesses, as the paper doesn't say."""
 
     width: int = option(
-        128, "channels after the backbone; unstated, that of its middle level", low=4
+        128, "channels after the backbone; unstated, that of its middle level", low=4, high=1024
     )
-    stem_width: int = option(64, "channels of the backbone's stem", low=4)
+    stem_width: int = option(64, "channels of the backbone's stem", low=4, high=1024)
     in_channels: int = option(3, "of the backbone; the gray image is repeated", among=(1, 3))
     weights: str | None = option(None, "file of ImageNet weights for the ResNet-18")
     afd: bool = option(True, "aware fusion distribute; without it levels stay local (Table 4)")
     channel_att: bool = option(True, "its channel attention (Table 4)")
     spatial_att: bool = option(True, "its spatial attention (Table 4)")
     ca_reduction: int = option(
-        4, "of the channel attention's hidden layer; unstated, 4 as the width is small", low=1
+        4,
+        "of the channel attention's hidden layer; unstated, 4 as the width is small",
+        low=1,
+        high=1024,
     )
     ca_norm: str = option(
         "bn", "of the channel attention; 'none' suits tiny batches", among=("bn", "none")
@@ -94,15 +97,17 @@ class ADSNetConfig(DetectorConfig):
         "the text of Eq. 2 says",
         among=("level", "global"),
     )
-    patches: int = option(16, "patches along a side of the image (Table 7)", low=4)
+    patches: int = option(16, "patches along a side of the image (Table 7)", low=4, high=256)
     eps: Shares = option(
         (0.25, 0.5),
         "share of all patches that stage 3 and stage 2 drop at inference; None: a dense stage, in "
         "training too (Table 8)",
     )
-    tau: float = option(1.0, "temperature of decisions in training; unstated, 1 is usual", low=0.01)
+    tau: float = option(
+        1.0, "temperature of decisions in training; unstated, 1 is usual", low=0.01, high=1000
+    )
     ratio_loss_weight: float = option(
-        0.0, "pulls the kept share in training to 1 - eps; not in the paper, try 2", low=0
+        0.0, "pulls the kept share in training to 1 - eps; not in the paper, try 2", low=0, high=1e6
     )
     sparse_impl: str = option(
         "gather",

@@ -66,8 +66,10 @@ class BAFENetConfig(DetectorConfig):
     """Settings of BAFE-Net; the defaults are the preset "paper"."""
 
     depth: int = option(50, "of the ResNet", among=DEPTHS)
-    width: int = option(64, "channels of the backbone's stem", low=8)
-    head_width: int = option(256, "channels of pyramid and head, a multiple of 32", low=GROUPS)
+    width: int = option(64, "channels of the backbone's stem", low=8, high=1024)
+    head_width: int = option(
+        256, "channels of pyramid and head, a multiple of 32", low=GROUPS, high=2048
+    )
     in_channels: int = option(3, "of the backbone; the gray image is repeated", among=(1, 3))
     weights: str | None = option(None, "file of ImageNet weights for the backbone")
     freeze_bn: bool | None = option(
@@ -86,7 +88,7 @@ class BAFENetConfig(DetectorConfig):
     seg_head: bool = option(True, "the sky branch (Table V)")
     exchange: bool = option(True, "sky and class branch trade features (Table V)")
     adapter: bool = option(True, "what is traded passes an adapter (Table V)")
-    adapter_hidden: int = option(64, "width of its hidden layer (Table VI)", low=1)
+    adapter_hidden: int = option(64, "width of its hidden layer (Table VI)", low=1, high=4096)
     pre_exchange: str = option(
         "none", "layers between towers and exchange, in the code only", among=("none", "official")
     )
@@ -114,8 +116,8 @@ class BAFENetConfig(DetectorConfig):
     )
     score_thr: float = option(0.05, "least class score", low=0, high=1)
     nms_iou: float = option(0.5, "most overlap of two boxes", low=0, high=1)
-    pre_nms: int = option(1000, "boxes of a level before suppression", low=1)
-    max_det: int = option(100, "boxes of an image", low=1)
+    pre_nms: int = option(1000, "boxes of a level before suppression", low=1, high=100_000)
+    max_det: int = option(100, "boxes of an image", low=1, high=100_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,8 +131,9 @@ class BAFENetConfig(DetectorConfig):
             self.refuse("pre_exchange", "'none' without seg_head")
         if self.dcs_gradient != "none" and self.selection != "dynamic":
             self.refuse("dcs_gradient", "'none' without the dynamic selection")
-        if self.regress_ranges and len(self.regress_ranges) != len(self.strides):
-            self.refuse("regress_ranges", f"{len(self.strides)} pairs, one for each level")
+        n_levels, ranges = len(self.strides), self.regress_ranges
+        if ranges and (len(ranges) != n_levels or not all(map(_is_range, ranges))):
+            self.refuse("regress_ranges", f"{n_levels} pairs (low, high), one for each level")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -147,6 +150,12 @@ class BAFENetConfig(DetectorConfig):
             math.inf if s == COARSEST_STRIDE else float(RANGE_STRIDES * s) for s in self.strides
         ]
         return tuple(zip([-1.0, *highs], highs, strict=False))
+
+
+def _is_range(pair: Any) -> bool:
+    """Whether it is (low, high); high may be infinite."""
+    is_pair = isinstance(pair, tuple) and len(pair) == 2
+    return is_pair and all(type(end) in (int, float) for end in pair) and pair[0] < pair[1]
 
 
 # ---- exchange

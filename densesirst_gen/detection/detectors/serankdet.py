@@ -58,7 +58,7 @@ DEFAULT_OFFSET = 3
 class SeRankDetConfig(DetectorConfig):
     """Settings of SeRankDet; the defaults are the preset "paper"."""
 
-    base_width: int = option(64, "channels at full size, doubled at each level", low=8)
+    base_width: int = option(64, "channels at full size, doubled at each level", low=8, high=512)
     ddc: bool = option(True, "DDC in the encoder, else two 3x3 convolutions (Table III)")
     ddc_cdc: bool = option(True, "its branch of central differences (Table IV)")
     ddc_dilated: bool = option(True, "its dilated branch (Table IV)")

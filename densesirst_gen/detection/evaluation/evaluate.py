@@ -6,7 +6,7 @@ these: scenes can be scored in any order, by several processes, or one after ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.paths import examples
+from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
 from densesirst_gen.detection.metrics import (
@@ -301,8 +303,17 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         curves if maps else None,
         tuple(_scene_row(*row) for row in zip(scores, taken, strict=True)),
         _target_rows(scores, taken, matches),
-        tuple(summed_notes((score.name, note) for score in scores for note in score.notes)),
+        (*_truth_notes(scores), *summed_notes((s.name, note) for s in scores for note in s.notes)),
     )
+
+
+def _truth_notes(scores: Sequence[SceneScore]) -> list[str]:
+    if not scores or any(len(score.truth) for score in scores):
+        return []
+    return [
+        f"none of {len(scores)} scenes has a target: every detection counts as false, and only the "
+        "rates of false alarms say anything"
+    ]
 
 
 def evaluate(
@@ -332,18 +343,37 @@ def evaluate(
     ------
     CodecError, SceneError, PredictionError
         If a scene or a map cannot be read; an evaluation of the rest would be of something else.
+        If no scene has labels: then nothing is known of the truth. Scenes whose labels say that
+        there is no target are scored, and it is noted if there are no others.
     """
     scoring = scoring or Scoring()
     kind = predictions.kind
-    tasks = [(file, kind, predictions.found.get(file.name), scoring) for file in files]
+    files = list(files)
+    check_labels(files)
+    tasks = [
+        (file, kind, predictions.found.get(file.name), predictions.zero_one, scoring)
+        for file in files
+    ]
     with workers(jobs, [__name__]) as mapped:
         return collect(kind, progress(mapped(_score_file, tasks), len(tasks)), scoring)
 
 
-def _score_file(task: tuple[SceneFile, str, FoundBoxes | Path | None, Scoring]) -> SceneScore:
-    file, kind, found, scoring = task
+def check_labels(files: Sequence[SceneFile]) -> None:
+    """PredictionError if there are scenes, and for none of them anything to score against."""
+    if files and not any(file.has_labels for file in files):
+        raise PredictionError(
+            f"none of {len(files)} scenes ({examples(file.name for file in files)}) has labels "
+            f"that are read, such as {files[0].image}: target masks or a COCO file (boxes in XML "
+            "files are not read); without the truth, every detection would count as false"
+        )
+
+
+def _score_file(
+    task: tuple[SceneFile, str, FoundBoxes | Path | None, bool, Scoring],
+) -> SceneScore:
+    file, kind, found, zero_one, scoring = task
     scene, notes = file.load_with_notes()
-    predicted = load_prediction(scene.name, kind, found, scene.shape)
+    predicted = load_prediction(scene.name, kind, found, scene.shape, zero_one=zero_one)
     score = score_scene(scene, predicted, scoring, file.ignored)
     return replace(score, notes=tuple(notes))
 

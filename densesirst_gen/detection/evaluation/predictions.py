@@ -20,8 +20,12 @@ from densesirst_gen.detection.evaluation.box_forms import check_forms
 from densesirst_gen.detection.evaluation.coco_results import read_results
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.image_ids import scenes_of_images
-from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES, read_array
+from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES
 from densesirst_gen.detection.evaluation.readers.folder import Maps, read_folder
+from densesirst_gen.detection.evaluation.readers.map_values import (
+    meaning_of,
+    read_values,
+)
 from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.table import read_table
 from densesirst_gen.detection.evaluation.readers.voc_lists import read_voc_lists
@@ -49,6 +53,8 @@ class Predictions:
         Files or image ids that belong to none of the scenes and are left out.
     remarks : tuple of str
         How they were read, where that had to be decided.
+    zero_one : bool
+        Maps are masks of 0 and 1.
     """
 
     source: Path
@@ -57,6 +63,7 @@ class Predictions:
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    zero_one: bool = False
 
     def notes(self) -> list[str]:
         """What a careful reader should know."""
@@ -119,8 +126,10 @@ def read_predictions(
         boxes = {n: b for n, b in wanted.items() if isinstance(b, FoundBoxes)}
         told = "bbox" if source.suffix.lower() == ".json" else "box"
         remarks += check_forms(source, boxes, chosen, told)
-    kind = "maps" if isinstance(read, Maps) else "boxes"
-    return Predictions(source, kind, wanted, missing, tuple(extra), tuple(remarks))
+        return Predictions(source, "boxes", wanted, missing, tuple(extra), tuple(remarks))
+    meaning = meaning_of(path for path in wanted.values() if isinstance(path, Path))
+    notes = (*remarks, *meaning.notes)
+    return Predictions(source, "maps", wanted, missing, tuple(extra), notes, meaning.zero_one)
 
 
 def _read_file(source: Path) -> Results:
@@ -189,9 +198,21 @@ def _check_belonging(
 
 
 def load_prediction(
-    name: str, kind: str, found: FoundBoxes | Path | None, shape: tuple[int, int]
+    name: str,
+    kind: str,
+    found: FoundBoxes | Path | None,
+    shape: tuple[int, int],
+    *,
+    zero_one: bool = False,
 ) -> FoundBoxes | np.ndarray:
     """Boxes, or the map of a scene; what is missing is empty.
+
+    Parameters
+    ----------
+    name, shape : str, tuple of int
+        Of the scene.
+    kind, found, zero_one
+        Of `Predictions`, for the scene.
 
     Raises
     ------
@@ -199,7 +220,7 @@ def load_prediction(
         If a map has another shape than the scene.
     """
     if isinstance(found, Path):
-        prob = read_map(found)
+        prob = read_map(found, zero_one=zero_one)
         if prob.shape != shape:
             raise PredictionError(
                 f"{found}: the map is {prob.shape}, scene {name} is {shape}; maps are not resized"
@@ -210,12 +231,18 @@ def load_prediction(
     return found
 
 
-def read_map(path: Path) -> np.ndarray:
+def read_map(path: Path, *, zero_one: bool = False) -> np.ndarray:
     """A probability map or a mask.
 
     8-bit values are divided by 255 and 16-bit values by 65535, also in arrays, so that masks of
-    0 and 255 are read as such. Values {0, 1} of 8 bits are *not* taken for a mask: they may be
-    the probabilities of an image in which nothing is.
+    0 and 255 are read as such.
+
+    Parameters
+    ----------
+    path : Path
+    zero_one : bool
+        Whole numbers are a mask of 0 and 1. One file can't tell: they may be the probabilities of
+        an image in which nothing is; see `read_predictions`.
 
     Returns
     -------
@@ -226,11 +253,11 @@ def read_map(path: Path) -> np.ndarray:
     PredictionError
         If the file cannot be read, is in colours, or values are not in 0..1.
     """
-    values = read_array(path) if path.suffix.lower() in SUFFIXES else _read_gray(path)
+    values = read_values(path)
     if values.ndim != 2 or not values.size:
         raise PredictionError(f"{path}: a map must be (H, W), got {values.shape}")
-    if values.dtype == np.bool_:
-        return values
+    if values.dtype == np.bool_ or (zero_one and values.dtype in DEPTHS):
+        return values != 0
     prob = values.astype(np.float32) / np.float32(DEPTHS.get(values.dtype, 1))
     if not (prob.min() >= 0 and prob.max() <= 1):
         raise PredictionError(
@@ -238,14 +265,3 @@ def read_map(path: Path) -> np.ndarray:
             "probabilities must be in 0..1 (logits need a sigmoid)"
         )
     return prob
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    """An image that is gray, whatever its mode; false colours have no way back."""
-    decoded = read_image(path)
-    if "true colour" in decoded.notes:
-        raise PredictionError(
-            f"{path}: a map in colours; a map is gray, from black for 0 to white for 1 (a heat map "
-            "in jet or other colours must be saved again, without them)"
-        )
-    return decoded.array

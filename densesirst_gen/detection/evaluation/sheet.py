@@ -67,7 +67,9 @@ def _verdict(
     scene: Scene, ignored: Regions, evaluation: Evaluation, predictions: Predictions
 ) -> Verdict:
     found = predictions.found.get(scene.name)
-    predicted = load_prediction(scene.name, predictions.kind, found, scene.shape)
+    predicted = load_prediction(
+        scene.name, predictions.kind, found, scene.shape, zero_one=predictions.zero_one
+    )
     score = score_scene(scene, predicted, evaluation.scoring, ignored)
     boxes, taken = taken_targets(score, evaluation.scoring, evaluation.threshold)
     hit = np.zeros(len(score.truth), bool)

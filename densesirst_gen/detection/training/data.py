@@ -324,6 +324,11 @@ class ChangedFile(SceneFile):
     side: int = 0
     noise: float = 0.0
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether its source has."""
+        return self.source is not None and self.source.has_labels
+
     def load_with_notes(self) -> tuple[Scene, list[str]]:
         """The changed scene, and the notes of its source."""
         assert self.source is not None

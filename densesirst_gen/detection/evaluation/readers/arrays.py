@@ -34,11 +34,14 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
+    """Mapped first: a header that promises more than the file holds asks for no memory."""
     try:
-        values: np.ndarray = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise PredictionError(f"{path}: {error}") from error
-    return values
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # on hostile bytes it raises anything
+        raise PredictionError(f"{path}: not a readable .npy file ({error})") from error
+    if not isinstance(values, np.ndarray):
+        raise PredictionError(f"{path}: a .npz file, not a .npy file")
+    return np.array(values)
 
 
 def _read_mat(path: Path) -> np.ndarray:
