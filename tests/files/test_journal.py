@@ -185,9 +185,10 @@ def test_a_full_disk_leaves_whole_lines_and_names_the_file(
         def __exit__(self, *_: object) -> None:
             self.file.close()
 
-    monkeypatch.setattr(
-        "densesirst_gen.files.journal.open", lambda *a, **k: Full(open(*a, **k)), raising=False
-    )
+    def almost_full(*args: Any, **options: Any) -> Full:
+        return Full(open(*args, **options))
+
+    monkeypatch.setattr("densesirst_gen.files.journal.open", almost_full, raising=False)
     with pytest.raises(OSError, match=r"No space left on device: '.*journal\.jsonl'"):
         folder.append([done(tmp_path, "b")])
     monkeypatch.undo()
