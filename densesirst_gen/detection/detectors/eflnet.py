@@ -369,9 +369,7 @@ class EFLNet(Detector):
         allowed = candidates(boxes, raw.slots)
         near = allowed.any(dim=0)
         pairs = raw.boxes[k, near], boxes[:, None], raw.slots.strides[near]
-        similar = (
-            self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
-        )
+        similar = self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
         owner = torch.full_like(raw.slots.levels, -1)
         owner[near] = assign_slots(similar, raw.confidence[k, near], allowed[:, near])
         return owner
