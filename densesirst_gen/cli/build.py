@@ -173,7 +173,7 @@ def build(
     for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
         click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
-    _check_apart(folder, dataset.root)
+    _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
         summary = build_dataset(
@@ -211,10 +211,12 @@ def _device(name: str) -> str:
     return name
 
 
-def _check_apart(out: Path, backgrounds: Path) -> None:
-    inner, outer = out.resolve(), backgrounds.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise click.UsageError(f"--out {out} and --backgrounds {backgrounds} lie in each other")
+def _check_apart(out: Path, backgrounds: Path, **others: Path | None) -> None:
+    from densesirst_gen.build.apart import lie_in_each_other
+
+    for name, path in {"backgrounds": backgrounds, **others}.items():
+        if path is not None and lie_in_each_other(out, path):
+            raise click.UsageError(f"--out {out} and --{name} {path} lie in each other")
 
 
 def _load_library(path: Path | None) -> TargetLibrary | None:
