@@ -116,6 +116,7 @@ def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = No
 
 
 def read_json(path: Path) -> Any:
+    """What a JSON file holds; DatasetError, naming it, if it can't be read."""
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
     try:
@@ -165,6 +166,7 @@ def _segmentations(
 
 
 def by_id(records: Iterable[Record], what: str) -> dict[Any, Record]:
+    """Records by their id; DatasetError if two have the same."""
     found: dict[Any, Record] = {}
     for record in records:
         if found.setdefault(record["id"], record) is not record:

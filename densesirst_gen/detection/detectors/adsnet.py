@@ -201,6 +201,7 @@ class PooledNorm(nn.BatchNorm2d):
     """Batch norm of one value per image and channel, which a batch of one image can't provide."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, 1, 1); a single image in training is normed by the running statistics."""
         if self.training and len(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -219,6 +220,7 @@ class ChannelAttention(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attention (B, C, 1, 1), 0 to 1."""
         out: Tensor = super().forward(x.amax(dim=(2, 3), keepdim=True))
         return out.sigmoid()
 
@@ -230,6 +232,7 @@ class SpatialAttention(nn.Sequential):
         super().__init__(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attention (B, 1, H, W), 0 to 1."""
         out: Tensor = super().forward(x.amax(dim=1, keepdim=True))
         return out.sigmoid()
 
@@ -326,6 +329,7 @@ class ADSNet(Detector):
         self.mask = _rare(nn.Conv2d(width, n_out, 1))
 
     def forward(self, images: Tensor) -> RawOutput:
+        """Logits of the mask, and what the stages predict; see `Detector`."""
         self._check_size(images)
         active: list[Tensor] = []
         kept: list[Tensor | None] = [None]
@@ -409,6 +413,7 @@ class ADSNet(Detector):
         )
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the mask, at the images' own size; see `Detector`."""
         if not self.config.use_iou_score:
             return mask_predictions(raw.logits, metas)
         score = (raw.cls[-1].float().sigmoid() * raw.iou[-1].float().sigmoid()).sqrt()

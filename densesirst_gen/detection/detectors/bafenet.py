@@ -218,6 +218,7 @@ class DynamicSelection(nn.Module):
         return index, x * (1 + (merit - merit.detach()) / 2)[:, :, None, None]
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Of each branch the channels it gives, and the feature they are taken from."""
         return self.choose(seg), self.choose(cls)
 
 
@@ -233,6 +234,7 @@ class FixedSelection(nn.Module):
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """The same channels always."""
         index = self.index.expand(len(seg), -1)
         return (index, seg), (index, cls)
 
@@ -249,6 +251,7 @@ class RandomSelection(nn.Module):
         self.register_buffer("index", order[:k].sort().values, persistent=False)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Both branches give the same channels, others at each training step."""
         index = self.index
         if self.training:
             order = torch.randperm(self.channels, device=seg.device)
@@ -281,6 +284,7 @@ class ChannelExchange(nn.Module):
         self.adapter = _adapter(channels if self.adds else self.select.k, config)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches, with the channels of the other."""
         (seg_index, from_seg), (cls_index, from_cls) = self.select(seg, cls)
         if self.adds:
             is_seg, is_cls = _chosen(seg, seg_index), _chosen(cls, cls_index)
@@ -299,6 +303,7 @@ class ColumnExchange(nn.Module):
         self.adapter = _adapter(channels, config)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches, every other column from the other."""
         is_even = torch.arange(seg.shape[3], device=seg.device) % 2 == 0
         new_seg = torch.where(is_even, self.adapter(cls), seg)
         return new_seg, torch.where(is_even, self.adapter(seg), cls)
@@ -357,6 +362,7 @@ class PreExchange(nn.Module):
         )
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches after the attention that they share."""
         return self.seg(self.attention(seg)), self.cls(self.attention(cls))
 
 
@@ -542,6 +548,7 @@ class BAFENet(Detector):
         self.head = Head(config)
 
     def forward(self, images: Tensor) -> RawOutput:
+        """What the head says at every level; see `Detector`."""
         levels = self.fpn(self.backbone(self.preprocess(images))[self.skipped :])
         strides = self.config.strides
         outputs = [self.head(x, k, strides[k]) for k, x in enumerate(levels)]
@@ -591,6 +598,7 @@ class BAFENet(Detector):
         return iou_loss(boxes, wanted)
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Boxes after suppression, at the images' own size; see `Detector`."""
         return [self._prediction(raw, k, meta) for k, meta in enumerate(metas)]
 
     def _prediction(self, raw: RawOutput, k: int, meta: ImageMeta) -> Prediction:

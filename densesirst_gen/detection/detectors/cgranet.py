@@ -387,4 +387,5 @@ class CgraNet(Detector):
         return soft_iou_loss(probs, masks, valid, per_image=True)
 
     def predict(self, raw: list[Tensor], metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the last map, at the images' own size; see `Detector`."""
         return mask_predictions(raw[-1], metas)

@@ -197,6 +197,7 @@ class Backbone(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of strides 8, 16 and 32."""
         levels = [self.stem(x)]
         for stage in self.stages:
             levels.append(stage(levels[-1]))
@@ -239,6 +240,7 @@ class Neck(nn.Module):
         self.out_5 = Elan(n1024, n512, n512, every_step=True)
 
     def forward(self, c3: Tensor, c4: Tensor, c5: Tensor) -> list[Tensor]:
+        """The same levels, each having seen the others."""
         top_5 = self.pool(c5)
         top_4 = self.top_4(torch.cat([self.side_4(c4), _doubled(self.from_5(top_5))], dim=1))
         out_3 = self.out_3(torch.cat([self.side_3(c3), _doubled(self.from_4(top_4))], dim=1))
@@ -336,6 +338,7 @@ class EFLNet(Detector):
         self.register_buffer("pc_epoch", torch.zeros(2))
 
     def forward(self, images: Tensor) -> RawOutput:
+        """What the predictors say at every anchor; see `Detector`."""
         levels = self.neck(*self.backbone(self.preprocess(images)))
         levels = self.blocks([rep(x) for rep, x in zip(self.rep, levels, strict=True)])
         outputs = [predict(x) for predict, x in zip(self.predictors, levels, strict=True)]
@@ -369,9 +372,7 @@ class EFLNet(Detector):
         allowed = candidates(boxes, raw.slots)
         near = allowed.any(dim=0)
         pairs = raw.boxes[k, near], boxes[:, None], raw.slots.strides[near]
-        similar = (
-            self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
-        )
+        similar = self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
         owner = torch.full_like(raw.slots.levels, -1)
         owner[near] = assign_slots(similar, raw.confidence[k, near], allowed[:, near])
         return owner
@@ -456,6 +457,7 @@ class EFLNet(Detector):
         self.pc_epoch.zero_()
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Boxes after suppression, at the images' own size; see `Detector`."""
         return [self._prediction(raw, k, meta) for k, meta in enumerate(metas)]
 
     def _prediction(self, raw: RawOutput, k: int, meta: ImageMeta) -> Prediction:

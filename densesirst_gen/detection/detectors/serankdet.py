@@ -220,6 +220,7 @@ class Concat(nn.Module):
     """Side by side: no LSFF."""
 
     def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        """Both, one after the other."""
         return torch.cat([encoded, decoded], dim=1)
 
 
@@ -331,4 +332,5 @@ class SeRankDet(Detector):
         }
 
     def predict(self, raw: dict[str, Tensor], metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the main map, at the images' own size; see `Detector`."""
         return mask_predictions(raw["main"], metas)

@@ -282,6 +282,7 @@ class Collate:
     preprocess: Preprocess = field(default_factory=Preprocess)
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Samples of any sizes as one batch."""
         divisor = self.preprocess.divisor
         largest = (max(s.image.shape[axis] for s in samples) for axis in (1, 2))
         height, width = (-(-n // divisor) * divisor for n in largest)
