@@ -29,12 +29,12 @@ def read(root: Path) -> Dataset:
     """The pairs of image and mask, with the lists or the subsets as splits."""
     if _pair(root):
         images, masks = _paths(root, "")
-        return make_dataset(root, "folders", images, masks=masks, splits=_lists(root, images))
+        return make_dataset(root, "folders", images, masks=[masks], splits=_lists(root, images))
     subsets = {subset: _paths(root, f"{subset}/") for subset in SUBSETS}
     splits = {subset: tuple(images) for subset, (images, _) in subsets.items() if images}
     images = dict(chain(*(images.items() for images, _ in subsets.values())))
     masks = dict(chain(*(masks.items() for _, masks in subsets.values())))
-    return make_dataset(root, "folders", images, masks=masks, splits=splits)
+    return make_dataset(root, "folders", images, masks=[masks], splits=splits)
 
 
 def _pair(folder: Path) -> tuple[str, ...]:

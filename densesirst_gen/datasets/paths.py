@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from densesirst_gen.files.atomic import RefusedError
@@ -16,6 +17,8 @@ from densesirst_gen.files.codec import FORMATS
 
 MASK_SUFFIX = "_pixels0"
 N_EXAMPLES = 5
+MAX_LINKS = 5_000
+"""Links to folders that are followed: a few that lead to each other can make countless paths."""
 
 
 class DatasetError(ValueError):
@@ -47,9 +50,11 @@ def safe_join(root: Path, name: str) -> Path:
     if "\\" in name or "\0" in name:
         raise DatasetError(f"{root}: {name!r} has a backslash or a NUL")
     try:
-        os.path.lexists(root / name)
+        os.lstat(root / name)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{root}: {name!r} is no file name ({error})") from error
+        raise DatasetError(f"{root}: {name[:80]!r} is no file name ({error})"[:300]) from error
     return root / name
 
 
@@ -118,17 +123,22 @@ def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[s
 
 def _visible_files(base: Path, nested: bool) -> Iterator[Path]:
     """What is no folder and not hidden."""
+    n_links, inode = 0, cache(_inode)
     for place, folders, files in os.walk(base, followlinks=True):
         yield from (Path(place, name) for name in files if not name.startswith("."))
         folders[:] = [name for name in folders if nested and not name.startswith(".")]
-        for name in folders:
-            _check_no_circle(Path(place, name))
+        links = [Path(place, name) for name in folders if os.path.islink(os.path.join(place, name))]
+        n_links += len(links)
+        if n_links > MAX_LINKS:
+            raise DatasetError(f"{base}: more than {MAX_LINKS} links to folders")
+        for link in links:
+            if inode(link) in map(inode, link.parents):
+                raise DatasetError(f"{link}: a link to a folder that it lies in, a circle")
 
 
-def _check_no_circle(folder: Path) -> None:
-    """DatasetError if a folder is a link to one that it lies in."""
-    if folder.is_symlink() and any(map(folder.samefile, folder.parents)):
-        raise DatasetError(f"{folder}: a link to a folder that it lies in, a circle")
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def unique(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
@@ -155,9 +165,9 @@ def find_mask(masks: Mapping[str, Path], name: str) -> Path | None:
 def pair_masks(masks: Mapping[str, Path], names: Iterable[str]) -> dict[str, Path]:
     """The masks of some scenes, each by `find_mask`, and none for two.
 
-    Where there are scenes ``a`` and ``a_pixels0``, the mask ``a_pixels0.*`` could be of both. It is
-    of ``a_pixels0`` if only ``a`` has another mask, ``a.*``; and of ``a`` if only ``a_pixels0`` has,
-    ``a_pixels0_pixels0.*``.
+    Where there are scenes ``a`` and ``a_pixels0``, the mask ``a_pixels0.*`` could be of both. Then
+    either both have masks of their own names, or both ``_pixels0`` behind them: whichever finds
+    more masks.
 
     Parameters
     ----------
@@ -178,17 +188,35 @@ def pair_masks(masks: Mapping[str, Path], names: Iterable[str]) -> dict[str, Pat
     """
     known = set(names)
     found = {name: path for name in known if (path := find_mask(masks, name))}
-    for name in sorted(known):
-        other = name + MASK_SUFFIX
-        if other in known and other in masks:
-            own, others = masks.get(name), masks.get(other + MASK_SUFFIX)
-            if (own is None) == (others is None):
-                raise DatasetError(
-                    f"{masks[other]}: the mask of {name} or of {other}? Name them {name}.png and "
-                    f"{other}.png, or {other}.png and {other + MASK_SUFFIX}.png"
-                )
-            found |= {name: own, other: masks[other]} if own else {name: masks[other]}
+    for name in known:
+        if name + MASK_SUFFIX in known and name.removesuffix(MASK_SUFFIX) not in known - {name}:
+            relatives = _relatives(name, known)
+            if not masks.keys().isdisjoint(relatives[1:]):
+                for relative in relatives:
+                    found.pop(relative, None)
+                found |= _of_one_kind(masks, relatives)
     return found
+
+
+def _relatives(name: str, known: set[str]) -> list[str]:
+    """A name, and those that are it with the suffix once, twice, ..."""
+    found = [name]
+    while found[-1] + MASK_SUFFIX in known:
+        found.append(found[-1] + MASK_SUFFIX)
+    return found
+
+
+def _of_one_kind(masks: Mapping[str, Path], names: list[str]) -> dict[str, Path]:
+    """The masks of names that could be each other's: all with the suffix, or all without."""
+    plain = {name: masks[name] for name in names if name in masks}
+    suffixed = {n: masks[n + MASK_SUFFIX] for n in names if n + MASK_SUFFIX in masks}
+    if len(plain) == len(suffixed):
+        mask = next(masks[name] for name in names[1:] if name in masks)
+        raise DatasetError(
+            f"{mask}: is it the mask of {names[0]} or of {names[1]}? Name all masks like their "
+            f"images, or all with {MASK_SUFFIX} behind"
+        )
+    return plain if len(plain) > len(suffixed) else suffixed
 
 
 def examples(items: Iterable[str]) -> str:

@@ -7,8 +7,9 @@ from os import PathLike
 from pathlib import Path, PurePath, PureWindowsPath
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
-from densesirst_gen.datasets.paths import DatasetError, confined, examples
+from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.files.regular import read_bytes
 
 
 def read_split(
@@ -40,7 +41,7 @@ def read_split(
         `names`.
     """
     try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
+        lines = read_bytes(path).decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not a readable UTF-8 text ({error})") from error
     known = set(names)
@@ -60,13 +61,14 @@ def read_splits(root: Path, files: Iterable[Path], names: Collection[str]) -> Sp
     A part of a dataset may keep the split files of the whole: names without a scene stay in.
     """
     visible = [path for path in sorted(files) if not path.name.startswith(".")]
-    return {path.stem: read_split(confined(root, path), names, strict=False) for path in visible}
+    return {path.stem: read_split(path, names, strict=False) for path in visible}
 
 
 def _scene_name(line: str, known: set[str]) -> str:
     name = line.strip()
-    if name not in known and PurePath(name).suffix.lower() in FORMATS:
-        return str(PurePath(name).with_suffix(""))
+    path = PurePath(name)
+    if name not in known and path.suffix.lower() in FORMATS:
+        return str(path).removesuffix(path.suffix)
     return name
 
 

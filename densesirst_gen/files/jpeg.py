@@ -12,7 +12,7 @@ from io import BytesIO
 
 from PIL import Image
 
-START, END, SCAN = 0xD8, 0xD9, 0xDA
+END, SCAN, RESTARTS = 0xD9, 0xDA, 0xDD
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 ARITHMETIC = {*range(0xC9, 0xD0)}
 """Codes of frames whose last zeros may be left out."""
@@ -20,8 +20,14 @@ MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 N_COEFFICIENTS = 64
 
 _NOISE = bytes((167 * k * k + 29 * k) % 251 for k in range(1, 64))
-FILLING = b"".join(_NOISE[k:] + _NOISE[:k] + bytes([0xFF, 0xD0 + k]) for k in range(8)) + _NOISE
-"""What no image goes on with, and every restart marker, should a decoder wait for one."""
+FILLINGS = tuple(
+    b"".join(_NOISE + bytes([0xFF, 0xD0 + (first + k) % 8]) for k in range(8)) + _NOISE
+    for first in (0, 4)
+)
+"""What no image goes on with, between restart markers, which a decoder may be waiting for.
+
+There are eight, and it does without the one it waits for if one of the next two comes instead.
+"""
 
 
 def is_whole(data: bytes, pixels: bytes) -> bool:
@@ -42,11 +48,16 @@ def is_whole(data: bytes, pixels: bytes) -> bool:
     if not _has_all_scans(segments):
         return False
     end = next((at for code, at, _ in segments if code == END), len(data))
+    fillings = FILLINGS if any(code == RESTARTS for code, _, _ in segments) else FILLINGS[:1]
+    return all(_pixels(data[:end] + filling + data[end:]) == pixels for filling in fillings)
+
+
+def _pixels(data: bytes) -> bytes | None:
     try:
-        with Image.open(BytesIO(data[:end] + FILLING + data[end:]), formats=("JPEG",)) as image:
-            return image.tobytes() == pixels
+        with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+            return image.tobytes()
     except (OSError, SyntaxError, ValueError):
-        return False
+        return None
 
 
 Segment = tuple[int, int, bytes]

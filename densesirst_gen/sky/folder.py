@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,10 @@ import numpy as np
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.devkit import palette_png
-from densesirst_gen.datasets.paths import find_mask, list_images, safe_join
-from densesirst_gen.files.atomic import pixel_digest, write_atomically
+from densesirst_gen.datasets.paths import list_images, pair_masks, path_to_write
+from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
+from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.picture import png, scene_panel
 from densesirst_gen.scene.scene import Scene, SceneError
@@ -86,8 +87,16 @@ def predict_folder(
     -------
     list of SkyRow
         Least sure first; masks by hand come after all predictions.
+
+    Raises
+    ------
+    RefusedError
+        If a folder to write to is a symbolic link, or a mask would come in the place of an image.
     """
-    masks = list_images(out, nested=True) if out.is_dir() else {}
+    check_targets(files, out)
+    if overlay:
+        check_targets(files, overlay)
+    masks = masks_in(out, [file.name for file in files])
     task = partial(
         _predict_file, masks=masks, out=out, palette=palette, overlay=overlay, store=store
     )
@@ -96,6 +105,22 @@ def predict_folder(
     rows.sort(key=lambda row: (row.confidence is None, row.confidence, row.name))
     write_index(out, rows)
     return rows
+
+
+def check_targets(files: Sequence[SceneFile], out: Path) -> None:
+    """RefusedError if masks in a folder would take the place of images or of masks of targets."""
+    folder = cache(Path.resolve)
+    sources = (path for file in files for path in (file.image, file.mask) if path)
+    taken = {folder(path.parent) / path.stem: path for path in sources}
+    for file in files:
+        path = path_to_write(out, f"{file.name}.png")
+        if source := taken.get(folder(path.parent) / path.stem):
+            raise RefusedError(f"{path} would come in the place of {source}: choose another folder")
+
+
+def masks_in(out: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The sky masks of some scenes that a folder has, if there is such a folder."""
+    return pair_masks(list_images(out, nested=True), names)
 
 
 def check_masks(
@@ -196,7 +221,7 @@ def write_index(out: Path, rows: Iterable[SkyRow]) -> None:
         values.pop("name", None)
     document = {"schema": SCHEMA, "images": dict(sorted(images.items()))}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(out / INDEX, f"{text}\n".encode())
+    write_atomically(path_to_write(out, INDEX), f"{text}\n".encode())
 
 
 def write_mask(out: Path, name: str, sky: np.ndarray, *, palette: bool, remark: str = "") -> None:
@@ -204,7 +229,7 @@ def write_mask(out: Path, name: str, sky: np.ndarray, *, palette: bool, remark: 
     data = palette_png("SkySeg", sky) if palette else encode_png(sky.astype(np.uint8) * 255)
     if remark:
         data = with_png_text(data, REMARK, remark)
-    write_atomically(safe_join(out, f"{name}.png"), data)
+    write_atomically(path_to_write(out, f"{name}.png"), data)
 
 
 def hand_made(path: Path) -> np.ndarray | None:
@@ -234,7 +259,7 @@ def _predict_file(
 ) -> SkyRow:
     try:
         scene = file.load()
-        there = find_mask(masks, file.name)
+        there = masks.get(file.name)
         made = hand_made(there) if there else None
         if made is not None and made.shape != scene.shape:
             raise SceneError(f"{there}: mask is {made.shape}, image is {scene.shape}")
@@ -250,12 +275,12 @@ def _predict_file(
         sky, row = made, SkyRow(file.name, HAND, None, round(float(made.mean()), 4))
     if overlay:
         picture = png(scene_panel(replace(scene, sky=sky)))
-        write_atomically(safe_join(overlay, f"{file.name}.png"), picture)
+        write_atomically(path_to_write(overlay, f"{file.name}.png"), picture)
     return row
 
 
 def _indexed(out: Path) -> dict[str, dict[str, Any]]:
     try:
-        return dict(json.loads((out / INDEX).read_text(encoding="utf-8"))["images"])
+        return dict(json.loads(read_bytes(out / INDEX))["images"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
