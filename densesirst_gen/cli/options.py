@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from densesirst_gen.files.regular import NotRegularError, check_regular
+
 if TYPE_CHECKING:
     from densesirst_gen.datasets import Dataset
 
@@ -22,7 +24,21 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but scenes were set aside (-
 4 problems found, 5 refused (the output folder is in use or holds something else),
 130 interrupted, 143 terminated."""
 
-path_in = click.Path(path_type=Path, exists=True)
+
+class _InputPath(click.Path):
+    """A folder or a regular file that is there: never a pipe or a device, which may not end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            if not path.is_dir():
+                check_regular(path, path.stat().st_mode)
+        except NotRegularError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
+path_in = _InputPath(path_type=Path, exists=True)
 path_out = click.Path(path_type=Path)
 
 

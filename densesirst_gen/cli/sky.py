@@ -131,20 +131,30 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
+@sky_cache_option
 @common
 def sky_check(
-    images: str, masks: Path | None, layout: str | None, jobs: int, quiet: bool, as_json: bool
+    images: str,
+    masks: Path | None,
+    layout: str | None,
+    jobs: int,
+    sky_cache: str | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Say which sky masks are of another size, flipped, shifted or missing.
+    """Say which sky masks are of another size, flipped, shifted, inverted or missing.
 
     Exit code 4 if there are any. Flips and shifts are judged by the edges of the image: now and
-    then a good mask is named, and a shift along a straight horizon is not seen.
+    then a good mask is named, and a shift along a straight horizon is not seen. Inverted masks are
+    found by comparison with the predicted sky.
     """
     from densesirst_gen.sky.folder import check_masks
 
     dataset = open_dataset(images, layout, masks, hint="DIR")
     with progress_bar(quiet) as progress:
-        problems = check_masks(dataset.scenes, jobs=jobs, progress=progress)
+        problems = check_masks(
+            dataset.scenes, store=sky_store(sky_cache), jobs=jobs, progress=progress
+        )
     if as_json:
         values = {"schema": "densesirst-gen/sky-check@1", "images": len(dataset.scenes)}
         click.echo(json.dumps({**values, "problems": problems}))

@@ -16,6 +16,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
 from densesirst_gen.datasets.segmentation import segment_labels
+from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.scene.scene import SceneError
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
@@ -121,7 +122,7 @@ def read_json(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
+        return json.loads(read_bytes(path), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON ({error})") from error
 

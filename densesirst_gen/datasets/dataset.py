@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from densesirst_gen.datasets.paths import DatasetError, examples, find_mask, list_images
+from densesirst_gen.datasets.notes import mask_notes
+from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
 from densesirst_gen.files.codec import read_image, read_mask
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
@@ -133,12 +134,23 @@ class Dataset:
     annotations: Path | None = None
     remarks: tuple[str, ...] = ()
 
+    def linked(self) -> tuple[str, ...]:
+        """Scenes with a file that is reached by a symbolic link in the folder."""
+        return tuple(s.name for s in self.scenes if any(has_link(self.root, f) for f in s.files()))
+
     def notes(self) -> list[str]:
-        """What a careful reader should know: where files are missing that others have."""
+        """What a careful reader should know.
+
+        Where files are missing that others have, which are reached by links, and what target masks
+        are not black and white; for the last, up to 100 masks, evenly spread, are decoded.
+        """
         notes = [
             *self._gaps("mask", "read as without targets"),
             *self._gaps("sky", "not annotated"),
+            *mask_notes([scene.mask for scene in self.scenes if scene.mask]),
         ]
+        if linked := self.linked():
+            notes.append(f"{len(linked)} scenes are reached by symbolic links: {examples(linked)}")
         if self.absent:
             found = examples(self.absent)
             notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
@@ -156,12 +168,27 @@ def make_dataset(
     layout: str,
     images: Mapping[str, Path],
     *,
-    masks: Mapping[str, Path] | None = None,
-    skies: Mapping[str, Path] | None = None,
+    masks: Sequence[Mapping[str, Path]] = (),
+    skies: Sequence[Mapping[str, Path]] = (),
+    paired: Mapping[str, Path] | None = None,
     splits: Splits | None = None,
     remarks: Iterable[str] = (),
 ) -> Dataset:
     """Put images and masks together by name.
+
+    Parameters
+    ----------
+    root : Path
+    layout : str
+    images : mapping of str to Path
+        By scene name.
+    masks, skies : sequence of mappings of str to Path
+        The files of some folders, by stem; where several have a mask of a scene, the first counts.
+    paired : mapping of str to Path, optional
+        Masks by scene name, in place of `masks`, where they are known already.
+    splits : dict of str to tuple of str, optional
+    remarks : iterable of str
+        See `Dataset`.
 
     Raises
     ------
@@ -172,13 +199,16 @@ def make_dataset(
     if not images:
         raise DatasetError(f"{root}: no images in the {layout} layout")
     check_names(images)
+    of_targets = _paired(masks, images) if paired is None else paired
+    of_sky = _paired(skies, images)
     scenes = [
-        SceneFile(name, path, find_mask(masks or {}, name), find_mask(skies or {}, name))
+        SceneFile(name, path, of_targets.get(name), of_sky.get(name))
         for name, path in sorted(images.items())
     ]
-    if masks and not any(scene.mask for scene in scenes):
+    files = [str(path) for folder in masks for path in folder.values()]
+    if files and not of_targets:
         raise DatasetError(
-            f"{root}: none of {len(masks)} masks ({examples(map(str, masks.values()))}) "
+            f"{root}: none of {len(files)} masks ({examples(files)}) "
             f"is named like an image ({examples(images)})"
         )
     present = {
@@ -188,6 +218,11 @@ def make_dataset(
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - images.keys()))
     return Dataset(root, layout, tuple(scenes), present, absent, remarks=tuple(remarks))
+
+
+def _paired(folders: Sequence[Mapping[str, Path]], names: Iterable[str]) -> dict[str, Path]:
+    found = [pair_masks(masks, names) for masks in reversed(folders)]
+    return {name: path for pairs in found for name, path in pairs.items()}
 
 
 def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
@@ -227,8 +262,8 @@ def with_sky(dataset: Dataset, folder: Path) -> Dataset:
     DatasetError
         If the folder has a mask for none of the scenes.
     """
-    masks = list_images(folder, nested=True)
-    scenes = tuple(replace(s, sky=find_mask(masks, s.name)) for s in dataset.scenes)
+    masks = pair_masks(list_images(folder, nested=True), [s.name for s in dataset.scenes])
+    scenes = tuple(replace(s, sky=masks.get(s.name)) for s in dataset.scenes)
     if not any(scene.sky for scene in scenes):
         name = scenes[0].name
         raise DatasetError(

@@ -58,11 +58,9 @@ def _kit(root: Path) -> Path:
     return root / "SIRSTdevkit" if (root / "SIRSTdevkit").is_dir() else root
 
 
-def _masks(kit: Path, part: str) -> dict[str, Path]:
-    palette, binary = (
-        list_images(kit, f"{part}/{kind}", nested=True) for kind in ("PaletteMask", "BinaryMask")
-    )
-    return palette | binary
+def _masks(kit: Path, part: str) -> list[dict[str, Path]]:
+    kinds = ("BinaryMask", "PaletteMask")
+    return [list_images(kit, f"{part}/{kind}", nested=True) for kind in kinds]
 
 
 def devkit_files(

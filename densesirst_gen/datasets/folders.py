@@ -41,7 +41,7 @@ def read(inventory: Inventory) -> Dataset:
     splits = splits_of(inventory, pairing.images)
     remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))
     return make_dataset(
-        root, "folders", pairing.images, masks=pairing.masks, splits=splits, remarks=remarks
+        root, "folders", pairing.images, paired=pairing.masks, splits=splits, remarks=remarks
     )
 
 

@@ -124,12 +124,13 @@ def take_inventory(root: Path) -> Inventory:
     Parameters
     ----------
     root : Path
-        Hidden files and folders are passed over; a folder that is linked to is entered once.
+        Hidden files and folders are passed over; links are followed.
 
     Raises
     ------
     DatasetError
-        If a folder can't be read, or two image files differ by suffix only.
+        If a folder can't be read, links go round in a circle, or two image files differ by suffix
+        only.
     """
     folders: dict[str, dict[str, Path]] = defaultdict(dict)
     labels: dict[str, list[Path]] = defaultdict(list)
@@ -137,7 +138,7 @@ def take_inventory(root: Path) -> Inventory:
     kinds = _LabelKinds()
     lists: list[Path] = []
     skipped: list[str] = []
-    for folder, entry in _walk(root, "", skipped, set()):
+    for folder, entry in _walk(root, "", skipped, ()):
         path, suffix = Path(entry.path), os.path.splitext(entry.name)[1].lower()
         if suffix in FORMATS:
             _add(folders[folder], path, entry)
@@ -152,16 +153,18 @@ def take_inventory(root: Path) -> Inventory:
 
 
 def _walk(
-    root: Path, folder: str, skipped: list[str], entered: set[str]
+    root: Path, folder: str, skipped: list[str], above: tuple[tuple[int, int], ...]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Folder and entry of each file, sorted; a folder that is linked to is entered once."""
+    """Folder and entry of each file, sorted; links to folders are followed, but in no circle."""
     here = root / folder
-    entered.add(os.path.realpath(here))
     try:
+        status = here.stat()
         with os.scandir(here) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise DatasetError(f"{here}: can't be read ({error.strerror})") from error
+    if (inode := (status.st_dev, status.st_ino)) in above:
+        raise DatasetError(f"{here}: a link to a folder that it lies in, a circle")
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -169,9 +172,9 @@ def _walk(
             yield folder, entry
         elif entry.name.casefold() in CLUTTER:
             skipped.append(entry.name)
-        elif not entry.is_symlink() or os.path.realpath(entry.path) not in entered:
+        else:
             inner = f"{folder}/{entry.name}" if folder else entry.name
-            yield from _walk(root, inner, skipped, entered)
+            yield from _walk(root, inner, skipped, (*above, inode))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

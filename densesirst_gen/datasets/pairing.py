@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import Group, Inventory
+from densesirst_gen.datasets.paths import pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
-ENDS = re.compile(r"([_-](pixels0|masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
+ENDS = re.compile(r"([_-](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
 IMAGE_WORD = re.compile(
     r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|data|pictures?)$", re.I
@@ -48,17 +49,14 @@ def pair(inventory: Inventory) -> Pairing:
     is nearest to the image's. A scene's name is the path of its image without the folder that
     tells images from masks: ``train/images/a`` is ``train/a``.
     """
-    index = _index(inventory.masks)
     taken: dict[Path, Path] = {}
     used: set[str] = set()
     folders: dict[str, str] = {}
     for group in inventory.images:
-        found = {key: _nearest(group, index.get(key, [])) for key in group.by_key()}
-        for key, path in group.by_key().items():
-            if (best := found[key]) is not None:
-                taken[path] = best[1]
-                used.add(best[0].folder)
-                folders.setdefault(group.folder, best[0].folder)
+        for other, found in _nearest_first(group, inventory.masks):
+            taken |= found
+            used.add(other.folder)
+            folders.setdefault(group.folder, other.folder)
     images = _named(inventory.images, folders)
     masks = {name: taken[path] for name, path in images.items() if path in taken}
     claimed = set(taken.values())
@@ -87,22 +85,26 @@ def plain_key(stem: str) -> str:
     return STARTS.sub("", ENDS.sub("", stem)) or stem
 
 
-def _index(groups: Iterable[Group]) -> dict[str, list[tuple[Group, Path]]]:
-    """Masks by every key that they may have; exact stems come first."""
-    index: dict[str, list[tuple[Group, Path]]] = defaultdict(list)
-    for group in groups:
-        stems = set(group.files)
-        for key, path in group.by_key().items():
-            index[key].append((group, path))
-            plain = plain_key(key)
-            if plain != key and plain not in stems:
-                index[plain].append((group, path))
-    return index
+def _nearest_first(
+    group: Group, masks: Sequence[Group]
+) -> Iterator[tuple[Group, dict[Path, Path]]]:
+    """Image -> mask, for each group of masks that has some of the images not yet found."""
+    left = group.by_key()
+    for other in sorted(masks, key=lambda m: (_distance(group.folder, m.folder), m.folder)):
+        if not left:
+            return
+        if found := _of_group(other.by_key(), left):
+            yield other, {left[key]: path for key, path in found.items()}
+            left = {key: path for key, path in left.items() if key not in found}
 
 
-def _nearest(group: Group, masks: list[tuple[Group, Path]]) -> tuple[Group, Path] | None:
-    ranked = sorted(masks, key=lambda m: (_distance(group.folder, m[0].folder), m[0].folder))
-    return ranked[0] if ranked else None
+def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:
+    """The masks of one group for images by their keys: by `pair_masks`, then by plain stems."""
+    found = pair_masks(masks, images)
+    used = set(found.values())
+    plain = {plain_key(stem): path for stem, path in masks.items() if path not in used}
+    rest = {key: plain[key] for key in images if key not in found and key in plain}
+    return found | rest
 
 
 @lru_cache(maxsize=1 << 18)

@@ -1,14 +1,24 @@
-"""Finding the files of a dataset without ever leaving its folder."""
+"""Finding the files of a dataset.
+
+A symbolic link that lies in the user's folder is followed, wherever it leads: people link data
+sets. A name that stands inside a file never leads out of the folder, and nothing is written through
+a link.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from densesirst_gen.files.atomic import RefusedError
 from densesirst_gen.files.codec import FORMATS
 
 MASK_SUFFIX = "_pixels0"
 N_EXAMPLES = 5
+MAX_LINKS = 5_000
+"""Links to folders that are followed: a few that lead to each other can make countless paths."""
 
 
 class DatasetError(ValueError):
@@ -16,7 +26,7 @@ class DatasetError(ValueError):
 
 
 def safe_join(root: Path, name: str) -> Path:
-    """Join a name found inside a dataset to the dataset's folder.
+    """Join a name found inside a file to the folder that it is relative to, for reading.
 
     Parameters
     ----------
@@ -32,41 +42,63 @@ def safe_join(root: Path, name: str) -> Path:
     Raises
     ------
     DatasetError
-        If the name is empty, absolute, has ``..``, a backslash, a drive or a NUL, or if a symbolic
-        link on the way leaves `root`.
+        If the name is empty, absolute, has ``..``, a backslash, a drive or a NUL, or is too long.
     """
     parts = PurePosixPath(name).parts
-    if not parts or parts[0] == "/" or ".." in parts or PureWindowsPath(name).drive:
+    if not parts or parts[0].startswith("/") or ".." in parts or PureWindowsPath(name).drive:
         raise DatasetError(f"{root}: {name!r} is not a path inside the dataset")
     if "\\" in name or "\0" in name:
         raise DatasetError(f"{root}: {name!r} has a backslash or a NUL")
-    return confined(root, root / name)
-
-
-def confined(root: Path, path: Path) -> Path:
-    """`path` itself, if following its symbolic links stays inside `root`; else DatasetError."""
     try:
-        inside = path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError) as error:
-        raise DatasetError(f"{path}: cannot be resolved, a loop of links? ({error})") from error
-    if not inside:
-        raise DatasetError(f"{path}: a symbolic link that leaves the dataset {root}")
+        os.lstat(root / name)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{root}: {name[:80]!r} is no file name ({error})"[:300]) from error
+    return root / name
+
+
+def path_to_write(root: Path, name: str) -> Path:
+    """`safe_join` for writing: no symbolic link is gone through.
+
+    Raises
+    ------
+    DatasetError
+        As `safe_join`.
+    RefusedError
+        If `root`, or a folder between it and the file, is a link. A link in the place of the file
+        itself is replaced and not followed.
+    """
+    path = safe_join(root, name)
+    between = [folder for folder in path.parents if folder.is_relative_to(root)]
+    for folder in (root, *between):
+        if folder.is_symlink():
+            raise RefusedError(f"{folder} is a symbolic link: nothing is written through it")
     return path
+
+
+def has_link(root: Path, path: Path) -> bool:
+    """Whether a symbolic link is followed on the way from a folder to a file in it."""
+    return path.is_symlink() or any(
+        folder != root and folder.is_relative_to(root) and folder.is_symlink()
+        for folder in path.parents
+    )
 
 
 def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[str, Path]:
     """The image files of one folder of a dataset, by scene name.
 
-    Hidden files (``.DS_Store``, ``._a.png``) and files with other suffixes are passed over.
+    Hidden files and folders (``.DS_Store``, ``._a.png``) and files with other suffixes are passed
+    over. Symbolic links are followed, to files and to folders.
 
     Parameters
     ----------
     root : Path
-        The dataset; links may not lead out of it.
+        The dataset.
     folder : str
         Relative to `root`. A folder that does not exist has no images.
     nested : bool
-        Also look into subfolders, but not through links to folders.
+        Also look into subfolders.
 
     Returns
     -------
@@ -76,21 +108,37 @@ def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[s
     Raises
     ------
     DatasetError
-        If two files differ by suffix only, are not regular files, or are links out of `root`.
+        If two files differ by suffix only, are not regular files, or are links to nothing, or if
+        links go round in a circle.
     """
     base = safe_join(root, folder) if folder else root
     pairs = []
-    for path in sorted(base.glob("**/*" if nested else "*")):
-        relative = path.relative_to(base)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in FORMATS or path.is_dir():
-            continue
-        if not path.is_file():
-            raise DatasetError(f"{path}: not a regular file")
-        if path.is_symlink():
-            confined(root, path)
-        pairs.append((relative.with_suffix("").as_posix(), path))
+    for path in sorted(_visible_files(base, nested)):
+        if path.suffix.lower() in FORMATS:
+            if not path.is_file():
+                raise DatasetError(f"{path}: not a regular file, nor a link to one")
+            pairs.append((path.relative_to(base).with_suffix("").as_posix(), path))
     return unique(pairs)
+
+
+def _visible_files(base: Path, nested: bool) -> Iterator[Path]:
+    """What is no folder and not hidden."""
+    n_links, inode = 0, cache(_inode)
+    for place, folders, files in os.walk(base, followlinks=True):
+        yield from (Path(place, name) for name in files if not name.startswith("."))
+        folders[:] = [name for name in folders if nested and not name.startswith(".")]
+        links = [Path(place, name) for name in folders if os.path.islink(os.path.join(place, name))]
+        n_links += len(links)
+        if n_links > MAX_LINKS:
+            raise DatasetError(f"{base}: more than {MAX_LINKS} links to folders")
+        for link in links:
+            if inode(link) in map(inode, link.parents):
+                raise DatasetError(f"{link}: a link to a folder that it lies in, a circle")
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def unique(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
@@ -107,8 +155,68 @@ def unique(pairs: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 
 
 def find_mask(masks: Mapping[str, Path], name: str) -> Path | None:
-    """The mask of a scene: ``NAME_pixels0.*``, else ``NAME.*``, else None."""
+    """The mask of a scene: ``NAME_pixels0.*``, else ``NAME.*``, else None.
+
+    For one name by itself; of many, `pair_masks` sees to it that none gets another's mask.
+    """
     return masks.get(name + MASK_SUFFIX) or masks.get(name)
+
+
+def pair_masks(masks: Mapping[str, Path], names: Iterable[str]) -> dict[str, Path]:
+    """The masks of some scenes, each by `find_mask`, and none for two.
+
+    Where there are scenes ``a`` and ``a_pixels0``, the mask ``a_pixels0.*`` could be of both. Then
+    either both have masks of their own names, or both ``_pixels0`` behind them: whichever finds
+    more masks.
+
+    Parameters
+    ----------
+    masks : mapping of str to Path
+        File stem -> file.
+    names : iterable of str
+        Of the scenes.
+
+    Returns
+    -------
+    dict of str to Path
+        Only scenes that have one.
+
+    Raises
+    ------
+    DatasetError
+        If a mask can be of two scenes, and nothing tells of which.
+    """
+    known = set(names)
+    found = {name: path for name in known if (path := find_mask(masks, name))}
+    for name in known:
+        if name + MASK_SUFFIX in known and name.removesuffix(MASK_SUFFIX) not in known - {name}:
+            relatives = _relatives(name, known)
+            if not masks.keys().isdisjoint(relatives[1:]):
+                for relative in relatives:
+                    found.pop(relative, None)
+                found |= _of_one_kind(masks, relatives)
+    return found
+
+
+def _relatives(name: str, known: set[str]) -> list[str]:
+    """A name, and those that are it with the suffix once, twice, ..."""
+    found = [name]
+    while found[-1] + MASK_SUFFIX in known:
+        found.append(found[-1] + MASK_SUFFIX)
+    return found
+
+
+def _of_one_kind(masks: Mapping[str, Path], names: list[str]) -> dict[str, Path]:
+    """The masks of names that could be each other's: all with the suffix, or all without."""
+    plain = {name: masks[name] for name in names if name in masks}
+    suffixed = {n: masks[n + MASK_SUFFIX] for n in names if n + MASK_SUFFIX in masks}
+    if len(plain) == len(suffixed):
+        mask = next(masks[name] for name in names[1:] if name in masks)
+        raise DatasetError(
+            f"{mask}: is it the mask of {names[0]} or of {names[1]}? Name all masks like their "
+            f"images, or all with {MASK_SUFFIX} behind"
+        )
+    return plain if len(plain) > len(suffixed) else suffixed
 
 
 def examples(items: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ def read(inventory: Inventory) -> Dataset:
     masks = list_images(root, "annotations/masks") or list_images(root, "masks")
     files = chain(root.glob("splits/*.txt"), root.glob("idx_427/*.txt"))
     splits = read_splits(root, files, images)
-    return make_dataset(root, "sirst", images, masks=masks, splits=splits)
+    return make_dataset(root, "sirst", images, masks=[masks], splits=splits)
 
 
 def _images(root: Path) -> dict[str, Path]:

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
 from densesirst_gen.datasets.names import SceneNames
-from densesirst_gen.datasets.paths import DatasetError, confined, examples
+from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.files.regular import read_bytes
 
 MAX_BYTES = 50_000_000
 
@@ -60,7 +61,7 @@ def read_splits(root: Path, files: Iterable[Path], names: Collection[str]) -> Sp
         If no line of any of them is a scene.
     """
     visible = [path for path in sorted(files) if not path.name.startswith(".")]
-    return {path.stem: members for path, members in _read_all(root, visible, names).items()}
+    return {path.stem: members for path, members in _read_all(visible, names).items()}
 
 
 def find_splits(
@@ -78,16 +79,14 @@ def find_splits(
         If no line of any of them is a scene.
     """
     known = SceneNames(names)
-    lists = _read_all(root, [path for path in files if _is_list(path, known)], names)
+    lists = _read_all([path for path in files if _is_list(path, known)], names)
     keys = _keys(root, lists)
     return {keys[path]: (path, members) for path, members in lists.items()}
 
 
-def _read_all(
-    root: Path, files: Iterable[Path], names: Collection[str]
-) -> dict[Path, tuple[str, ...]]:
+def _read_all(files: Iterable[Path], names: Collection[str]) -> dict[Path, tuple[str, ...]]:
     known = SceneNames(names)
-    read = {path: _matched(confined(root, path), known) for path in files}
+    read = {path: _matched(path, known) for path in files}
     if read and not any(found for found, _ in read.values()):
         worst, (_, unknown) = max(read.items(), key=lambda item: len(item[1][1]))
         if unknown:
@@ -126,7 +125,7 @@ def _matched(path: str | PathLike[str], known: SceneNames) -> tuple[list[str], l
 
 def _lines(path: str | PathLike[str]) -> list[str]:
     try:
-        text = Path(path).read_text("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not a readable UTF-8 text ({error})") from error
     return [line.strip("\r") for line in text.split("\n") if line.strip()]

@@ -1,8 +1,9 @@
 """Bytes of an image file to arrays and back: the one module that knows image codecs.
 
-Reading is strict. Pillow decodes, because it raises where OpenCV returns half an image; pixels keep
-their bit depth, nothing is rotated or rescaled, and what was decided about a file is told in notes.
-Writing is lossless.
+Reading is strict. Pillow decodes, because it raises where OpenCV returns half an image, and a JPEG
+has to be whole (`densesirst_gen.files.jpeg`); pixels keep their bit depth, nothing is rotated or
+rescaled, whatever the format, and what was decided about a file is told in notes. Writing is
+lossless.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from densesirst_gen.files.jpeg import is_whole
+from densesirst_gen.files.regular import NotRegularError, open_regular, read_bytes
+from densesirst_gen.files.tiff import ORIENTATION, has_whole_jpegs, unrotated
 
 MAX_PIXELS = 100_000_000
 FORMATS = {
@@ -30,7 +36,6 @@ FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
 }
-ORIENTATION = 0x0112
 PNG_HEADER = 33
 """Bytes of a PNG's signature and first chunk, IHDR."""
 PLAIN_MODES = {  # of Pillow, and the mode without bit packing, alpha or palette
@@ -101,8 +106,10 @@ def read_mask(
 ) -> Decoded:
     """Decode a mask.
 
-    Palette masks are read by index (index > 0), all others by value (> `threshold`), except that
-    values {0, 1} are taken for {0, 255}.
+    What is on: in a palette mask, every index but 0; in all others what is above `threshold`, in
+    colours that of the largest channel. A mask in which nothing is above it holds numbers and no
+    gray levels, such as {0, 1}, classes or instances: there every value but 0 is on, and of
+    fractions up to 1 what is above 0.5. Notes tell whatever is not plainly black and white.
 
     Parameters
     ----------
@@ -123,9 +130,24 @@ def read_mask(
     Raises
     ------
     CodecError
-        As `read_image`, or for an inverted mask.
+        As `read_image`, or for an inverted mask, or values that are negative or no numbers.
     """
     return _decode(Path(path), max_pixels, partial(_mask, threshold=threshold, sparse=sparse))
+
+
+def read_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """(H, W) of an image file, as `read_image` gives it; nothing is decoded.
+
+    Raises
+    ------
+    CodecError
+        If the file is missing, or no image.
+    """
+    try:
+        image = _identify(_read_bytes(Path(path)))
+        return image.height, image.width
+    except Exception as error:  # on hostile bytes decoders raise anything
+        raise CodecError(f"{path}: {error}") from error
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -191,7 +213,7 @@ def png_text(path: str | PathLike[str]) -> dict[str, str]:
         If the file is no image.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except (OSError, SyntaxError, ValueError) as error:
         raise CodecError(f"{path}: {error}") from error
@@ -230,8 +252,9 @@ def _decode(
             raise CodecError(f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
         if image.format == "PNG":
             _identify(data).verify()  # the checksums, which decoding passes over
-        deep = _deep_colours(image, data)
-        notes = _container_notes(path, image)
+        deep = _deep_colours(image, unrotated(data))
+        notes = _container_notes(path, image, data)
+        _check_whole(image, data)
         decoded = interpret(image, deep)
     except Exception as error:  # on hostile bytes decoders raise anything
         raise CodecError(f"{path}: {error}") from error
@@ -239,17 +262,21 @@ def _decode(
 
 
 def _read_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise CodecError("not a regular file" if path.exists() else "no such file")
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path)
+    except NotRegularError as error:
+        raise CodecError("not a regular file") from error
+    except FileNotFoundError as error:
+        raise CodecError("no such file") from error
     if not data:
         raise CodecError("the file is empty")
     return data
 
 
 def _identify(data: bytes) -> ImageFile:
+    """The image, upright or not, as it lies in the file."""
     try:
-        return Image.open(BytesIO(data), formats=sorted(set(FORMATS.values())))
+        return Image.open(BytesIO(unrotated(data)), formats=sorted(set(FORMATS.values())))
     except UnidentifiedImageError:
         head = data[:200].lstrip().lower()
         if head.startswith(b"version https://git-lfs"):
@@ -257,6 +284,16 @@ def _identify(data: bytes) -> ImageFile:
         if head.startswith((b"<!doctype html", b"<html")):
             raise CodecError("looks like an HTML page, not an image") from None
         raise CodecError("not a PNG, BMP, TIFF or JPEG image") from None
+
+
+def _check_whole(image: ImageFile, data: bytes) -> None:
+    """CodecError if a JPEG, by itself or inside a TIFF, ends early: decoders only warn."""
+    if isinstance(image, TiffImageFile):
+        whole = has_whole_jpegs(image, data)
+    else:
+        whole = not data.startswith(b"\xff\xd8") or is_whole(data, image.tobytes())
+    if not whole:
+        raise CodecError("truncated: the JPEG data end before the image does")
 
 
 def _deep_colours(image: ImageFile, data: bytes) -> np.ndarray | None:
@@ -269,22 +306,23 @@ def _deep_colours(image: ImageFile, data: bytes) -> np.ndarray | None:
     return colours[..., 2::-1]
 
 
-def _container_notes(path: Path, image: ImageFile) -> list[str]:
+def _container_notes(path: Path, image: ImageFile, data: bytes) -> list[str]:
     notes = []
     if image.format != FORMATS.get(path.suffix.lower(), image.format):
         notes.append(f"holds {image.format} data")
     if (pages := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"first of {pages} pages")
-    if (orientation := _orientation(image)) != 1:
-        applied = "applied" if image.format == "TIFF" else "not applied"
-        notes.append(f"orientation {orientation} {applied}")
+    if (orientation := _orientation(image, data)) != 1:
+        notes.append(f"orientation {orientation} not applied")
     if "A" in image.getbands() or "transparency" in image.info:
         notes.append("alpha ignored")
     return notes
 
 
-def _orientation(image: ImageFile) -> int:
+def _orientation(image: ImageFile, data: bytes) -> int:
     try:
+        if isinstance(image, TiffImageFile):  # as its file says, not as it was read
+            image = Image.open(BytesIO(data), formats=("TIFF",))
         return image.getexif().get(ORIENTATION, 1)
     except SyntaxError:  # broken EXIF does no harm to pixels
         return 1
@@ -321,21 +359,51 @@ def _mask(image: ImageFile, deep: np.ndarray | None, *, threshold: int, sparse: 
     if image.mode == "P":
         decoded = Decoded(np.asarray(image) > 0)
     else:
-        decoded = _binary(_gray(image, deep).array, threshold)
+        decoded = _on(_brightest(image, deep), threshold)
     share = np.count_nonzero(decoded.array) / decoded.array.size
     if sparse and share > 0.5:
         raise CodecError(f"{share:.0%} of the target mask is white: is it inverted?")
     return decoded
 
 
-def _binary(values: np.ndarray, threshold: int) -> Decoded:
-    peak = values.max()
-    if peak == 1 and np.isin(values, (0, 1)).all():
-        return Decoded(values == 1, ("values {0, 1} read as {0, 255}",))
+def _brightest(image: ImageFile, deep: np.ndarray | None) -> Decoded:
+    """The values, or the largest of red, green and blue."""
+    pixels = _pixels(image) if deep is None else deep
+    if pixels.ndim == 2:
+        return Decoded(pixels)
+    coloured = (pixels != pixels[..., :1]).any()
+    note = "colours, the largest of red, green and blue counts"
+    return Decoded(pixels.max(axis=2), (note,) if coloured else ())
+
+
+def _on(values: Decoded, threshold: int) -> Decoded:
+    peak = values.array.max()
+    if not (values.array >= 0).all():
+        raise CodecError("a mask must have values from 0 on, some are negative or not numbers")
+    decided = _by_number if peak <= threshold else _by_level
+    decoded = decided(values.array, threshold)
+    return Decoded(decoded.array, (*values.notes, *decoded.notes))
+
+
+def _by_number(values: np.ndarray, threshold: int) -> Decoded:
+    """Masks in which nothing is above the threshold: what is not 0 is on."""
+    peak, on = values.max(), values != 0
+    if peak == 0:
+        return Decoded(on)
+    if peak == 1 and (values[on] == 1).all():
+        return Decoded(on, ("values {0, 1} read as {0, 255}",))
+    if (values % 1 != 0).any():
+        if peak > 1:
+            raise CodecError(f"fractions up to {peak:g} are neither mask nor probabilities")
+        return Decoded(values > 0.5, (f"fractions up to {peak:g}, on is what is above 0.5",))
+    n_on = np.count_nonzero(on)
+    return Decoded(on, (f"largest value {peak:g}, so all but 0 is on: {n_on} pixels",))
+
+
+def _by_level(values: np.ndarray, threshold: int) -> Decoded:
+    """Masks of gray levels: what is above the threshold is on."""
     mask = values > threshold
-    soft = values != 0
-    if peak > threshold:
-        soft &= values != peak
+    soft = (values != 0) & (values != values.max())
     if not soft.any():
         return Decoded(mask)
     n_soft, n_kept = np.count_nonzero(soft), np.count_nonzero(soft & mask)

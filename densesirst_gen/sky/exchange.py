@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.datasets.paths import DatasetError, examples, find_mask, list_images
+from densesirst_gen.datasets.paths import DatasetError, examples, path_to_write
 from densesirst_gen.files.atomic import RefusedError
+from densesirst_gen.files.codec import read_size
 from densesirst_gen.sky import tools as tools
-from densesirst_gen.sky.folder import HAND, SkyRow, hand_made, write_index, write_mask
+from densesirst_gen.sky.folder import (
+    HAND,
+    SkyRow,
+    check_targets,
+    hand_made,
+    masks_in,
+    write_index,
+    write_mask,
+)
 from densesirst_gen.sky.tools import SkyMask
 
 TOOLS = ("cvat", "labelme", "coco")
@@ -25,8 +34,8 @@ READERS = {
 
 
 def images_folder(files: Sequence[SceneFile]) -> Path:
-    """The folder that holds all images, which annotation tools name them by."""
-    return Path(os.path.commonpath([file.image.resolve().parent for file in files]))
+    """The folder that holds all images, which annotation tools name them by; links stay names."""
+    return Path(os.path.commonpath([Path(os.path.abspath(file.image)).parent for file in files]))
 
 
 def export_sky(files: Sequence[SceneFile], to: str, out: Path, *, overwrite: bool = False) -> int:
@@ -94,34 +103,58 @@ def import_sky(
     Raises
     ------
     DatasetError
-        If the file breaks its format, or names an image that is not there.
+        If the file breaks its format, names an image that is not there, or has a mask of another
+        size than its image.
     RefusedError
-        If another mask made by hand is there and may not be replaced.
+        If another mask made by hand is there and may not be replaced, or `out` is no place for
+        masks, see `check_targets`.
     """
     root = images_folder(files)
-    names = {file.image.resolve().relative_to(root).as_posix(): file.name for file in files}
+    images = {_name_in(root, file): file for file in files}
     read = partial(READERS[source], path, root)
-    there = list_images(out, nested=True) if out.is_dir() else {}
-    changed = [
-        mask.image for mask in read() if _is_taken(names.get(mask.image, ""), mask.sky, there)
-    ]
+    check_targets(files, out)
+    changed = _checked(read(), images, path, out)
     if changed and not overwrite:
         raise RefusedError(
             f"{out}: {len(changed)} masks made by hand would be replaced: {examples(changed)}"
         )
     rows = []
     for mask in read():
-        if mask.image not in names:
-            raise DatasetError(f"{path}: {mask.image} is no image of the dataset")
-        write_mask(out, names[mask.image], mask.sky, palette=False)
-        rows.append(SkyRow(names[mask.image], HAND, None, round(float(mask.sky.mean()), 4)))
+        name = images[mask.image].name
+        write_mask(out, name, mask.sky, palette=False)
+        rows.append(SkyRow(name, HAND, None, round(float(mask.sky.mean()), 4)))
     write_index(out, rows)
     return len(rows)
 
 
-def _is_taken(name: str, sky: np.ndarray, there: dict[str, Path]) -> bool:
-    """Whether another mask of this name, made by hand, is there."""
-    path = find_mask(there, name)
+def _checked(
+    masks: Iterable[SkyMask], images: Mapping[str, SceneFile], source: Path, out: Path
+) -> list[str]:
+    """The masks that other ones, made by hand, are in the place of.
+
+    DatasetError at a mask of no image of the dataset, or of another size than its image.
+    """
+    there = masks_in(out, [file.name for file in images.values()])
+    changed = []
+    for mask in masks:
+        if mask.image not in images:
+            raise DatasetError(f"{source}: {mask.image} is no image of the dataset")
+        file = images[mask.image]
+        size = read_size(file.image)
+        if size != mask.size:
+            raise DatasetError(f"{source}: {mask.image}: mask is {mask.size}, image is {size}")
+        path_to_write(out, f"{file.name}.png")
+        if _is_taken(there.get(file.name), mask.sky):
+            changed.append(mask.image)
+    return changed
+
+
+def _name_in(root: Path, file: SceneFile) -> str:
+    return Path(os.path.abspath(file.image)).relative_to(root).as_posix()
+
+
+def _is_taken(path: Path | None, sky: np.ndarray) -> bool:
+    """Whether another mask, made by hand, is there."""
     made = hand_made(path) if path else None
     return made is not None and not np.array_equal(made, sky)
 
@@ -130,4 +163,4 @@ def _masks(files: Sequence[SceneFile], root: Path) -> Iterator[SkyMask]:
     for file in files:
         sky = file.load().sky
         assert sky is not None
-        yield SkyMask(file.image.resolve().relative_to(root).as_posix(), sky)
+        yield SkyMask(_name_in(root, file), sky)

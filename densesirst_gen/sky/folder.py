@@ -9,27 +9,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.devkit import palette_png
-from densesirst_gen.datasets.paths import find_mask, list_images, safe_join
-from densesirst_gen.files.atomic import pixel_digest, write_atomically
+from densesirst_gen.datasets.paths import list_images, pair_masks, path_to_write
+from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
+from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.picture import png, scene_panel
-from densesirst_gen.scene.scene import SceneError
-from densesirst_gen.sky.check import check_sky
+from densesirst_gen.scene.scene import Scene, SceneError
+from densesirst_gen.sky.check import SkyDoubt, check_inverted, check_sky
 from densesirst_gen.sky.predict import predict_sky
 
 REMARK = "densesirst-gen sky"
 INDEX = "sky.json"
 SCHEMA = "densesirst-gen/sky@1"
-SAMPLE = 24
+SAMPLE, PREDICTED_SAMPLE = 24, 8
+"""Images looked at before a build, and those of them whose sky is predicted for comparison."""
 PREDICTED, HAND = "predicted", "hand"
 
 
@@ -85,8 +87,16 @@ def predict_folder(
     -------
     list of SkyRow
         Least sure first; masks by hand come after all predictions.
+
+    Raises
+    ------
+    RefusedError
+        If a folder to write to is a symbolic link, or a mask would come in the place of an image.
     """
-    masks = list_images(out, nested=True) if out.is_dir() else {}
+    check_targets(files, out)
+    if overlay:
+        check_targets(files, overlay)
+    masks = masks_in(out, [file.name for file in files])
     task = partial(
         _predict_file, masks=masks, out=out, palette=palette, overlay=overlay, store=store
     )
@@ -97,13 +107,36 @@ def predict_folder(
     return rows
 
 
+def check_targets(files: Sequence[SceneFile], out: Path) -> None:
+    """RefusedError if masks in a folder would take the place of images or of masks of targets."""
+    folder = cache(Path.resolve)
+    sources = (path for file in files for path in (file.image, file.mask) if path)
+    taken = {folder(path.parent) / path.stem: path for path in sources}
+    for file in files:
+        path = path_to_write(out, f"{file.name}.png")
+        if source := taken.get(folder(path.parent) / path.stem):
+            raise RefusedError(f"{path} would come in the place of {source}: choose another folder")
+
+
+def masks_in(out: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The sky masks of some scenes that a folder has, if there is such a folder."""
+    return pair_masks(list_images(out, nested=True), names)
+
+
 def check_masks(
     files: Sequence[SceneFile],
     *,
+    store: Path | None = None,
     jobs: int = 1,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
 ) -> dict[str, list[str]]:
     """What is wrong, or likely to be, with the sky masks of some images.
+
+    Parameters
+    ----------
+    files : sequence of SceneFile
+    store, jobs, progress
+        See `predict_sky` and `measure`.
 
     Returns
     -------
@@ -111,37 +144,74 @@ def check_masks(
         Only images of which there is something to say; see `densesirst_gen.sky.check`.
     """
     with workers(jobs, [__name__]) as mapped:
-        found = dict(progress(mapped(_check_file, files), len(files)))
-    return {name: found[name] for name in sorted(found) if found[name]}
+        task = partial(_check_file, predict=True, store=store)
+        found = dict(progress(mapped(task, files), len(files)))
+    texts = {name: found[name].texts for name in sorted(found)}
+    return {name: listed for name, listed in texts.items() if listed}
 
 
 def mask_note(files: Sequence[SceneFile]) -> str:
     """A sentence if given masks do not seem to belong to their images; empty if they do.
 
     Looks at up to 24 images, evenly spread, and speaks when the place of a quarter of the masks,
-    and of three at least, is doubtful: a single one is named wrongly now and then.
+    and of three at least, is doubtful: a single one is named wrongly now and then. The sky of up to
+    8 of them is predicted (about a second): it speaks as well if a quarter of their masks seem to
+    be inverted, and three, or all if there are fewer.
     """
-    masked = [file for file in files if file.sky]
-    looked = masked[:: max(1, len(masked) // SAMPLE)][:SAMPLE]
-    doubtful = {name: texts for name, texts in map(_check_file, looked) if texts}
+    looked = _spread([file for file in files if file.sky], SAMPLE)
+    compared = {file.name for file in _spread(looked, PREDICTED_SAMPLE)}
+    found = [_check_file(file, predict=file.name in compared) for file in looked]
+    inverted = {name: doubts for name, doubts in found if doubts.has("inverted")}
+    if inverted and len(inverted) >= max(min(3, len(compared)), len(compared) / 4):
+        return _doubt_note(inverted, f"of {len(compared)} sky masks compared with predictions")
+    doubtful = {name: doubts for name, doubts in found if doubts.texts}
     if len(doubtful) < max(3, len(looked) / 4):
         return ""
-    name, texts = next(iter(doubtful.items()))
+    return _doubt_note(doubtful, f"of {len(looked)} sky masks looked at")
+
+
+def _spread(files: list[SceneFile], n: int) -> list[SceneFile]:
+    return files[:: max(1, len(files) // n)][:n]
+
+
+def _doubt_note(doubtful: Mapping[str, _Doubts], of: str) -> str:
+    name, doubts = next(iter(doubtful.items()))
     return (
-        f"{len(doubtful)} of {len(looked)} sky masks looked at are doubtful, such as {name}: "
-        f"{texts[0]}; densesirst-gen sky check has all"
+        f"{len(doubtful)} {of} are doubtful, such as {name}: {doubts.texts[-1]}; "
+        "densesirst-gen sky check has all"
     )
 
 
-def _check_file(file: SceneFile) -> tuple[str, list[str]]:
+class _Doubts(NamedTuple):
+    """What is doubtful about one mask."""
+
+    texts: list[str]
+    kinds: tuple[str, ...] = ()
+
+    def has(self, kind: str) -> bool:
+        return kind in self.kinds
+
+
+def _check_file(
+    file: SceneFile, *, predict: bool, store: Path | None = None
+) -> tuple[str, _Doubts]:
     try:
         scene, notes = file.load_with_notes()
     except (CodecError, SceneError, OSError) as error:
-        return file.name, [str(error)]
+        return file.name, _Doubts([str(error)])
     if scene.sky is None:
-        return file.name, ["no sky mask"]
-    doubts = [doubt.text for doubt in check_sky(scene.image, scene.sky) if doubt.is_fault]
-    return file.name, [note for note in notes if note.startswith("sky")] + doubts
+        return file.name, _Doubts(["no sky mask"])
+    doubts = [doubt for doubt in check_sky(scene.image, scene.sky) if doubt.is_fault]
+    doubts += _compared(scene, store) if predict and not doubts else []
+    told = [note for note in notes if note.startswith("sky")]
+    texts = [*told, *(doubt.text for doubt in doubts)]
+    return file.name, _Doubts(texts, tuple(doubt.kind for doubt in doubts))
+
+
+def _compared(scene: Scene, store: Path | None) -> list[SkyDoubt]:
+    assert scene.sky is not None
+    prediction = predict_sky(scene, store=store)
+    return check_inverted(scene.sky, prediction.sky, prediction.confidence)
 
 
 def write_index(out: Path, rows: Iterable[SkyRow]) -> None:
@@ -151,7 +221,7 @@ def write_index(out: Path, rows: Iterable[SkyRow]) -> None:
         values.pop("name", None)
     document = {"schema": SCHEMA, "images": dict(sorted(images.items()))}
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(out / INDEX, f"{text}\n".encode())
+    write_atomically(path_to_write(out, INDEX), f"{text}\n".encode())
 
 
 def write_mask(out: Path, name: str, sky: np.ndarray, *, palette: bool, remark: str = "") -> None:
@@ -159,7 +229,7 @@ def write_mask(out: Path, name: str, sky: np.ndarray, *, palette: bool, remark: 
     data = palette_png("SkySeg", sky) if palette else encode_png(sky.astype(np.uint8) * 255)
     if remark:
         data = with_png_text(data, REMARK, remark)
-    write_atomically(safe_join(out, f"{name}.png"), data)
+    write_atomically(path_to_write(out, f"{name}.png"), data)
 
 
 def hand_made(path: Path) -> np.ndarray | None:
@@ -189,7 +259,7 @@ def _predict_file(
 ) -> SkyRow:
     try:
         scene = file.load()
-        there = find_mask(masks, file.name)
+        there = masks.get(file.name)
         made = hand_made(there) if there else None
         if made is not None and made.shape != scene.shape:
             raise SceneError(f"{there}: mask is {made.shape}, image is {scene.shape}")
@@ -205,12 +275,12 @@ def _predict_file(
         sky, row = made, SkyRow(file.name, HAND, None, round(float(made.mean()), 4))
     if overlay:
         picture = png(scene_panel(replace(scene, sky=sky)))
-        write_atomically(safe_join(overlay, f"{file.name}.png"), picture)
+        write_atomically(path_to_write(overlay, f"{file.name}.png"), picture)
     return row
 
 
 def _indexed(out: Path) -> dict[str, dict[str, Any]]:
     try:
-        return dict(json.loads((out / INDEX).read_text(encoding="utf-8"))["images"])
+        return dict(json.loads(read_bytes(out / INDEX))["images"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

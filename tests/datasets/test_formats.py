@@ -459,16 +459,6 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
         safe_join(tmp_path, name)
 
 
-def test_links_that_a_folder_holds_are_followed(tmp_path: Path) -> None:
-    outside = tree(tmp_path / "out", secret=gray(), more__x=gray())
-    root = tree(tmp_path / "d", a=gray())
-    (root / "b.png").symlink_to("a.png")
-    (root / "c.png").symlink_to(outside / "secret.png")
-    (root / "linked").symlink_to(outside / "more")
-    (root / "again").symlink_to(root)
-    assert names_of(root) == ["a", "b", "c", "linked/x"]
-
-
 @pytest.mark.parametrize("kind", ["dangling", "loop", "fifo"])
 def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
     tree(tmp_path, a=gray())

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from densesirst_gen.datasets.coco_reader import read_json
-from densesirst_gen.datasets.paths import DatasetError, safe_join
+from densesirst_gen.datasets.paths import DatasetError, path_to_write
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.sky.tools.masks import (
@@ -68,7 +68,7 @@ def write_sky_labelme(
         If two masks are for the same image, or a path leaves `out`.
     """
     for mask in each_once(masks):
-        path = safe_join(Path(out), f"{mask.name}.json")
+        path = path_to_write(Path(out), f"{mask.name}.json")
         refuse_existing(path, overwrite)
         image = os.path.relpath(Path(images).resolve() / mask.image, path.parent.resolve())
         text = json.dumps(_document(mask, Path(image).as_posix()), ensure_ascii=False, indent=2)

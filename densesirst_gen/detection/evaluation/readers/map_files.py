@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets.names import SceneNames, folded_parts, without_suffixes
-from densesirst_gen.datasets.paths import confined, examples
+from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.marks import without_mark
 
@@ -64,7 +64,7 @@ def visible_files(folder: Path) -> list[Path]:
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if path.is_file():
-            found.append(confined(folder, path) if path.is_symlink() else path)
+            found.append(path)
     return found
 
 

@@ -1,0 +1,50 @@
+"""What is told of many files at once: each kind of note with its number and one example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from densesirst_gen.files.codec import CodecError, read_mask
+
+SAMPLE = 100
+"""Target masks that are looked at before work begins."""
+
+
+def grouped(notes: Iterable[tuple[str, str]], of: str) -> list[str]:
+    """One sentence for all notes that say the same, whatever the numbers in them.
+
+    Parameters
+    ----------
+    notes : iterable of (str, str)
+        Name of a file or scene, and what is said of it.
+    of : str
+        What they are among, such as "of 24 target masks".
+
+    Returns
+    -------
+    list of str
+        Such as "3 of 24 target masks: 8 soft values, 2 of them above 127 (b.png)".
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, note in notes:
+        kinds.setdefault(re.sub(r"[0-9.]+", "#", note), []).append((name, note))
+    return [f"{len(same)} {of}: {same[0][1]} ({same[0][0]})" for same in kinds.values()]
+
+
+def mask_notes(masks: Sequence[Path]) -> list[str]:
+    """What is to be said of target masks, by a sample of them, evenly spread.
+
+    A mask that can't be decoded is passed over: its scene will be set aside and told of.
+    """
+    looked = masks[:: max(1, len(masks) // SAMPLE)][:SAMPLE]
+    notes = [(path.name, note) for path in looked for note in _notes_of(path)]
+    return grouped(notes, f"of {len(looked)} target masks looked at")
+
+
+def _notes_of(mask: Path) -> tuple[str, ...]:
+    try:
+        return read_mask(mask).notes
+    except CodecError:
+        return ()
