@@ -198,9 +198,12 @@ def _add(files: dict[str, Path], path: Path, entry: os.DirEntry[str]) -> None:
 def _groups(folders: dict[str, dict[str, Path]]) -> Iterator[Group]:
     n_each = max(2, min(N_SAMPLED, N_SAMPLED_IN_ALL // max(len(folders), 1)))
     for folder in sorted(folders):
+        tokens = _by_token(folders[folder])
+        votes = {token: _vote(files, n_each) for token, files in tokens.items()}
+        beside = False in votes.values()
         parts = [
-            Group(folder, files, token, _is_mask(folder, token, files, n_each))
-            for token, files in _by_token(folders[folder]).items()
+            Group(folder, files, token, _is_mask(folder, token if beside else "", votes[token]))
+            for token, files in tokens.items()
         ]
         if len({part.is_mask for part in parts}) == 1:
             parts = [Group(folder, folders[folder], "", parts[0].is_mask)]
@@ -224,12 +227,18 @@ def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
     return dict(parts)
 
 
-def _is_mask(folder: str, token: str, files: dict[str, Path], n: int) -> bool:
+def _vote(files: dict[str, Path], n: int) -> bool | None:
+    """Whether most of a sample look like masks; None if all of it is blank."""
     paths = list(files.values())
     sample = random.Random(0).sample(paths, min(n, len(paths)))
     votes = Counter(map(looks_like_mask, sample))
-    if votes[True] or votes[False]:
-        return votes[True] > votes[False]
+    return votes[True] > votes[False] if votes[True] or votes[False] else None
+
+
+def _is_mask(folder: str, token: str, vote: bool | None) -> bool:
+    """What the files hold, else what they are called."""
+    if vote is not None:
+        return vote
     return bool(MASK_WORD.search(folder) or MASK_WORD.search(token))
 
 

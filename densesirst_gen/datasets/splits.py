@@ -143,6 +143,8 @@ def _is_list(path: Path, known: SceneNames) -> bool:
     try:
         lines = _lines(path)
     except DatasetError:
+        if part_of(path.stem) and path.suffix:
+            raise
         return False
     if part_of(path.stem):
         return bool(lines) and any(known.listed(line) for line in lines[:1000])
