@@ -32,6 +32,9 @@ class SceneFile:
         Sky mask; None: not annotated.
     span : tuple of float, optional
         (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
+    ignored : tuple of (x0, y0, x1, y1)
+        Boxes, half-open, px, of regions that are neither target nor background: a detection there
+        is not judged.
     """
 
     name: str
@@ -39,6 +42,7 @@ class SceneFile:
     mask: Path | None = None
     sky: Path | None = None
     span: tuple[float, float] | None = None
+    ignored: tuple[tuple[float, float, float, float], ...] = ()
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
@@ -112,6 +116,8 @@ class Dataset:
         Names in the split files that have no scene.
     annotations : Path, optional
         The one file with the annotations of all scenes, where the layout has one.
+    remarks : tuple of str
+        What was noticed while reading, for `notes`.
     """
 
     root: Path
@@ -120,12 +126,14 @@ class Dataset:
     splits: Splits = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """What a careful reader should know: where files are missing that others have."""
+        """What a careful reader should know: oddities, files missing that others have."""
         notes = [
             *self._gaps("mask", "read as without targets"),
             *self._gaps("sky", "not annotated"),
+            *self.remarks,
         ]
         if self.absent:
             found = examples(self.absent)
