@@ -41,10 +41,13 @@ class CocoSceneFile(SceneFile):
         (H, W) by the COCO file.
     segmentations : tuple
         Of the targets, as they stand in the file.
+    image_id : int, float or str, optional
+        What the file calls the image.
     """
 
     size: tuple[int, int] = (0, 0)
     segmentations: tuple[Any, ...] = field(default=(), hash=False)
+    image_id: int | float | str | None = None
 
     def has_targets(self) -> bool:
         """Whether there is a segmentation."""
@@ -172,12 +175,14 @@ def _scenes(
 ) -> tuple[tuple[SceneFile, ...], list[str]]:
     """The scenes by name, and the notes."""
     records = {name: _records(document, name) for name in ("images", "annotations", "categories")}
+    if not records["images"]:
+        raise DatasetError("it lists no images")
     ids, findings = Ids(by_id(records["images"], "image")), Findings()
     annotated = annotated_images(records["annotations"], ids)
     hint = stem.rpartition("_")[2]
     images = read_images(records["images"], bases, annotated, hint, findings)
     targets, notes = read_targets(records, images, ids, rules)
-    scenes = [_scene(image, targets.get(key, ImageTargets())) for key, image in images.items()]
+    scenes = [_scene(key, image, targets.get(key, ImageTargets())) for key, image in images.items()]
     lines = [*findings.lines(len(records["images"])), *notes]
     return tuple(sorted(scenes, key=lambda s: s.name)), [f"coco: {line}" for line in lines]
 
@@ -189,11 +194,12 @@ def _records(document: Any, name: str) -> list[Record]:
     return found
 
 
-def _scene(image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
+def _scene(key: Any, image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
     return CocoSceneFile(
         image.name,
         image.path,
         ignored=tuple(targets.ignored),
         size=image.size,
         segmentations=tuple(targets.segmentations),
+        image_id=key,
     )

@@ -31,6 +31,9 @@ from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.segmentation import one_piece_each, segment_labels
 
+MANY = 1000
+"""Masks of an image, more than which are not compared pair by pair."""
+
 SAME_ID = "annotations have the id of another; all are read"
 JOINED = "annotations touch or overlap others, and are one target with them, as in a mask"
 DIVIDED = "annotations are in pieces that lie apart, and each piece is a target, as in a mask"
@@ -177,8 +180,8 @@ def _check_pieces(image: CocoImage, found: ImageTargets, findings: Findings) -> 
 
 def _are_near(masks: Sequence[Measured]) -> bool:
     """Whether two masks of an image may touch; by their boxes."""
-    if len(masks) < 2:
-        return False
+    if not 1 < len(masks) <= MANY:
+        return len(masks) > MANY
     boxes = np.array([mask.extent for mask in masks])
     margin = np.array([0 if mask.turned else 1 for mask in masks])  # polygons: corners, not pixels
     gap = np.maximum(

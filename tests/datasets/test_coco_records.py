@@ -647,6 +647,16 @@ def test_a_file_under_two_names_is_one_scene(tmp_path: Path) -> None:
         read_coco(coco(tmp_path, both, ("a.png", "b.png"), on_disk=()))
 
 
+def test_scenes_know_their_ids(tmp_path: Path) -> None:
+    scenes = read_coco(coco(tmp_path, records(), ("b.png", "a.png"))).scenes
+    assert [(scene.name, scene.image_id) for scene in scenes] == [("a", 2), ("b", 1)]  # type: ignore[attr-defined]
+
+
+def test_a_file_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"annotations.json: it lists no images"):
+        read_coco(coco(tmp_path, [], ()))
+
+
 def test_missing_images_are_counted(tmp_path: Path) -> None:
     files = ("a.png", "b.png", "c.png")
     with pytest.raises(DatasetError, match=r"image b.png is not in .* \(nor are 1 others\)"):
@@ -711,6 +721,15 @@ def test_targets_that_touch_are_one_and_that_is_noted(
     scene = dataset.scenes[0].load()
     assert scene.n_targets == label_mask(scene.labels > 0).max() == 2
     assert told(dataset, "touch or overlap others", "such as a")
+
+
+def test_many_targets_are_looked_at_too(tmp_path: Path) -> None:
+    dots = [(x, y, 1, 1) for x in range(0, 64, 2) for y in range(0, 48, 2)]
+    many = [record(k, box) for k, box in enumerate([*dots, *dots])]
+    many += [record(len(many), (1, 0, 1, 1))]
+    dataset = read_coco(coco(tmp_path, many))
+    assert n_targets(dataset) == label_mask(mask_of(*dots, (1, 0, 1, 1))).max() == len(dots) - 1
+    assert told(dataset, "touch or overlap others")
 
 
 def test_a_gap_of_one_pixel_keeps_targets_apart(tmp_path: Path) -> None:
