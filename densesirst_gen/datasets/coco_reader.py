@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
+from densesirst_gen.datasets.coco_annotation import Rules
+from densesirst_gen.datasets.coco_ids import Ids, Record, by_id
+from densesirst_gen.datasets.coco_images import CocoImage, read_images
+from densesirst_gen.datasets.coco_targets import (
+    ImageTargets,
+    annotated_images,
+    read_targets,
+)
+from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.inventory import Inventory
-from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
-from densesirst_gen.datasets.segmentation import segment_labels
+from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.segmentation import one_piece_each, segment_labels
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.scene.scene import SceneError
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
 MAX_BYTES = 1_000_000_000
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,13 @@ class CocoSceneFile(SceneFile):
         (H, W) by the COCO file.
     segmentations : tuple
         Of the targets, as they stand in the file.
-    n_crowds : int
-        Regions marked ``iscrowd``, which are no targets.
+    image_id : int, float or str, optional
+        What the file calls the image.
     """
 
     size: tuple[int, int] = (0, 0)
     segmentations: tuple[Any, ...] = field(default=(), hash=False)
-    n_crowds: int = 0
+    image_id: int | float | str | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -54,17 +60,23 @@ class CocoSceneFile(SceneFile):
 
     def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:
         if shape != self.size:
+            turned = ", width and height exchanged?" if shape[::-1] == self.size else ""
             raise SceneError(
-                f"scene {self.name}: the COCO file says {self.size}, {self.image.name} is {shape}"
+                f"scene {self.name}: the COCO file says {self.size}, {self.image.name} is "
+                f"{shape}{turned}"
             )
         try:
             labels, n_hidden = segment_labels(self.segmentations, self.size)
         except (ValueError, TypeError) as error:
             raise SceneError(f"scene {self.name}: {error}") from error
-        if n_hidden:
-            notes.append(f"coco: {n_hidden} targets have no pixel of their own, left out")
-        if self.n_crowds:
-            notes.append(f"coco: {self.n_crowds} iscrowd regions, left out")
+        labels, n_joined, n_divided = one_piece_each(labels)
+        told = {
+            "targets have no pixel of their own, left out": n_hidden,
+            "targets touch others, one with them": n_joined,
+            "targets are in pieces, a target each": n_divided,
+            "regions are ignored": len(self.ignored),
+        }
+        notes.extend(f"coco: {n} {what}" for what, n in told.items() if n)
         return labels
 
 
@@ -87,8 +99,19 @@ def read(inventory: Inventory) -> Dataset:
     return read_coco(files[0])
 
 
-def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = None) -> Dataset:
-    """Read a COCO file; masks are decoded when a scene is loaded.
+def read_coco(
+    path: str | PathLike[str],
+    images: str | PathLike[str] | None = None,
+    *,
+    category: str | Iterable[str] | None = None,
+    masks_from: str | None = None,
+    crowd: str = "ignore",
+) -> Dataset:
+    """Read a COCO file, and check it against itself; masks are drawn when a scene is loaded.
+
+    Targets of a scene are numbered in the order of the file. What can't be told apart in a mask is
+    one target: annotations that touch, corners included. Pieces of one that lie apart are a target
+    each. What is odd but can be read is in the `notes` of the dataset, with a count and an example.
 
     Parameters
     ----------
@@ -96,33 +119,51 @@ def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = No
         JSON, at most 1 GB.
     images : path, optional
         Folder that ``file_name`` is relative to. None: ``images/`` beside the file (or beside its
-        folder ``annotations/``), or that folder itself.
+        folder ``annotations/``), or that folder itself. A name that is not there is looked for by
+        the end of its path, see `ImageFinder.find`.
+    category : str or iterable of str, optional
+        Categories that are targets, in any case. None: the only one that has annotations and is not
+        called like sky or ground, or the only one of several that is called target.
+    masks_from : "boxes", optional
+        Take the filled box of annotations that have no mask. None: they are regions to ignore.
+    crowd : "ignore" or "targets"
+        What ``iscrowd`` means: regions that are neither target nor background, see
+        `SceneFile.ignored`, or a target like others.
 
     Raises
     ------
     DatasetError
-        If the file is not a COCO document, ids come twice or lead nowhere, an annotation has no
-        segmentation, or image files are missing or outside the folder.
+        If the file is not a COCO document, ids lead nowhere, it can't be told which categories are
+        targets, images are missing, outside the folder or ambiguous, or most annotations are crowd,
+        boxes without mask or broken, or have masks that contradict their own ``bbox`` or ``area``.
     """
     path = Path(path)
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     bases = [root / "images", root] if images is None else [Path(images)]
-    document = read_json(path)
+    rules = Rules(category, masks_from, crowd)
+    document = read_json(path, constants=True)
     try:
-        scenes = _scenes(document, bases)
+        scenes, notes = _scenes(document, bases, path.stem, rules)
     except KeyError as error:
         raise DatasetError(f"{path}: not a COCO document, it lacks {error}") from error
     except (TypeError, AttributeError, ValueError) as error:
         raise DatasetError(f"{path}: {error}") from error
-    return Dataset(root, "coco", scenes, annotations=path)
+    return Dataset(root, "coco", scenes, annotations=path, remarks=tuple(notes))
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; DatasetError, naming it, if it can't be read."""
+def read_json(path: Path, *, constants: bool = False) -> Any:
+    """What a JSON file holds; DatasetError, naming it, if it can't be read.
+
+    Parameters
+    ----------
+    path : Path
+    constants : bool
+        Whether NaN and Infinity, which are not JSON, are read as numbers.
+    """
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
     try:
-        return json.loads(read_bytes(path), parse_constant=_refuse)
+        return json.loads(read_bytes(path), parse_constant=float if constants else _refuse)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON ({error})") from error
 
@@ -131,55 +172,36 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _scenes(document: Record, bases: list[Path]) -> tuple[SceneFile, ...]:
-    images = by_id(document["images"], "image")
-    targets, crowds = _segmentations(document, images)
-    pairs = {key: _image_file(bases, image["file_name"]) for key, image in images.items()}
-    check_names(unique(pairs.values()))
-    scenes = [
-        CocoSceneFile(
-            *pairs[key],
-            size=(image["height"], image["width"]),
-            segmentations=tuple(targets[key]),
-            n_crowds=crowds[key],
-        )
-        for key, image in images.items()
-    ]
-    return tuple(sorted(scenes, key=lambda scene: scene.name))
+def _scenes(
+    document: Record, bases: list[Path], stem: str, rules: Rules
+) -> tuple[tuple[SceneFile, ...], list[str]]:
+    """The scenes by name, and the notes."""
+    records = {name: _records(document, name) for name in ("images", "annotations", "categories")}
+    if not records["images"]:
+        raise DatasetError("it lists no images")
+    ids, findings = Ids(by_id(records["images"], "image")), Findings()
+    annotated = annotated_images(records["annotations"], ids)
+    hint = stem.rpartition("_")[2]
+    images = read_images(records["images"], bases, annotated, hint, findings)
+    targets, notes = read_targets(records, images, ids, rules)
+    scenes = [_scene(key, image, targets.get(key, ImageTargets())) for key, image in images.items()]
+    lines = [*findings.lines(len(records["images"])), *notes]
+    return tuple(sorted(scenes, key=lambda s: s.name)), [f"coco: {line}" for line in lines]
 
 
-def _segmentations(
-    document: Record, images: dict[Any, Record]
-) -> tuple[dict[Any, list[Any]], Counter[Any]]:
-    """The targets of each image, and how many crowd regions it has."""
-    categories = by_id(document["categories"], "category")
-    targets, crowds = defaultdict(list), Counter[Any]()
-    for key, annotation in by_id(document["annotations"], "annotation").items():
-        image = annotation["image_id"]
-        if image not in images or annotation["category_id"] not in categories:
-            raise DatasetError(f"annotation {key}: its image or its category is not in the file")
-        if annotation.get("iscrowd"):
-            crowds[image] += 1
-        elif not annotation.get("segmentation"):
-            raise DatasetError(f"annotation {key}: a box without segmentation")
-        else:
-            targets[image].append(annotation["segmentation"])
-    return targets, crowds
-
-
-def by_id(records: Iterable[Record], what: str) -> dict[Any, Record]:
-    """Records by their id; DatasetError if two have the same."""
-    found: dict[Any, Record] = {}
-    for record in records:
-        if found.setdefault(record["id"], record) is not record:
-            raise DatasetError(f"{what} id {record['id']!r} comes twice")
+def _records(document: Any, name: str) -> list[Record]:
+    found = document[name]
+    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+        raise DatasetError(f"not a COCO document, {name} is no list of records")
     return found
 
 
-def _image_file(bases: list[Path], file_name: str) -> tuple[str, Path]:
-    """Scene name and path of an image."""
-    paths = [safe_join(base, file_name) for base in bases]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
-        raise DatasetError(f"image {file_name} is not in {' or '.join(map(str, bases))}")
-    return PurePosixPath(file_name).with_suffix("").as_posix(), path
+def _scene(key: Any, image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
+    return CocoSceneFile(
+        image.name,
+        image.path,
+        ignored=tuple(targets.ignored),
+        size=image.size,
+        segmentations=tuple(targets.segmentations),
+        image_id=key,
+    )

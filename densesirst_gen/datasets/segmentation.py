@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from densesirst_gen.scene.annotate import label_mask
+
+MIN_NUMBERS = 6
+FAR_AWAY = 1e15
+POLYGON_RULE = "a polygon must be at least three finite x, y pairs"
+
 
 def segment_labels(segmentations: Iterable[Any], shape: tuple[int, int]) -> tuple[np.ndarray, int]:
     """Number the targets of some segmentations in their order.
@@ -36,7 +42,7 @@ def segment_labels(segmentations: Iterable[Any], shape: tuple[int, int]) -> tupl
     flat = np.zeros(height * width, np.int32)
     n_labels = n_hidden = 0
     for segmentation in segmentations:
-        views = [flat[start:stop] for start, stop in _runs(segmentation, shape)]
+        views = [flat[start:stop] for start, stop in target_runs(segmentation, shape)]
         if not any((view == 0).any() for view in views):
             n_hidden += 1
             continue
@@ -46,8 +52,100 @@ def segment_labels(segmentations: Iterable[Any], shape: tuple[int, int]) -> tupl
     return np.ascontiguousarray(flat.reshape(width, height).T), n_hidden
 
 
-def _runs(segmentation: Any, shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the target's runs, in column-major pixel order."""
+def one_piece_each(labels: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Number the targets of a label image as they can be told apart in a mask.
+
+    Targets that touch, corners included, become one; pieces that lie apart become a target each.
+    The order is that of the labels, pieces of one in raster order; where nothing touches and all
+    are whole nothing changes.
+
+    Parameters
+    ----------
+    labels : ndarray, (H, W), int32
+        0 background, 1..N the targets.
+
+    Returns
+    -------
+    labels : ndarray, (H, W), int32
+        Each label one 8-connected component of the whole.
+    n_joined : int
+        How many of the N share a component with others.
+    n_divided : int
+        How many lie in more than one.
+    """
+    pieces = label_mask(labels > 0)
+    n_labels, n_pieces = int(labels.max(initial=0)), int(pieces.max(initial=0))
+    code = np.unique(labels[pieces > 0].astype(np.int64) * (n_pieces + 1) + pieces[pieces > 0])
+    owner, piece = np.divmod(code, n_pieces + 1)
+    if len(code) == n_labels == n_pieces:
+        return labels, 0, 0
+    first = np.full(n_pieces + 1, n_labels + 1)
+    np.minimum.at(first, piece, owner)
+    first[0] = 0
+    numbers = np.argsort(np.argsort(first, kind="stable"), kind="stable").astype(np.int32)
+    shared = np.bincount(piece)[piece] > 1
+    n_divided = int((np.bincount(owner) > 1).sum())
+    return numbers[pieces], len(np.unique(owner[shared])), n_divided
+
+
+def usable_parts(segmentation: Any) -> tuple[Any, int]:
+    """A segmentation without the polygons that enclose nothing or are broken.
+
+    Returns
+    -------
+    segmentation : list of list, dict or None
+        The polygons that are left, or whatever it was if it is no list; None if nothing is left.
+    n_broken : int
+        Polygons that were taken out; 0 for an empty list, which says: no mask.
+    """
+    if not isinstance(segmentation, list):
+        says_nothing = segmentation is None or segmentation in ("", {})
+        is_nan = isinstance(segmentation, float) and segmentation != segmentation
+        return (None, 0) if says_nothing or is_nan else (segmentation, 0)
+    flat = bool(segmentation) and not any(isinstance(part, list) for part in segmentation)
+    parts = [part for part in ([segmentation] if flat else segmentation) if part != []]
+    whole = [part for part in parts if _is_polygon(part)]
+    return whole or None, len(parts) - len(whole)
+
+
+def _is_polygon(part: Any) -> bool:
+    return (
+        isinstance(part, list)
+        and len(part) >= MIN_NUMBERS
+        and len(part) % 2 == 0
+        and all(type(value) in (int, float) and abs(value) < FAR_AWAY for value in part)
+    )
+
+
+def box_segmentation(box: tuple[int, int, int, int], shape: tuple[int, int]) -> dict[str, Any]:
+    """The run-length code of a filled box, half-open xyxy, not empty and within the image."""
+    (x0, y0, x1, y1), (height, width) = box, shape
+    tall, between = y1 - y0, height - (y1 - y0)
+    inner = [tall, between] * (x1 - x0 - 1)
+    counts = [x0 * height + y0, *inner, tall]
+    return {"size": list(shape), "counts": [*counts, height * width - sum(counts)]}
+
+
+def target_runs(segmentation: Any, shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Where the pixels of a target are, in column-major order of the image.
+
+    Parameters
+    ----------
+    segmentation : list or dict
+        See `segment_labels`.
+    shape : (int, int)
+        (H, W) of the image.
+
+    Yields
+    ------
+    (int, int)
+        Start and stop of each run, ascending; runs may go on in the next column, or be empty.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed, or of another size than the image.
+    """
     if isinstance(segmentation, list):
         segmentation = _polygon_rle(segmentation, shape)
     if not isinstance(segmentation, dict) or {"size", "counts"} - segmentation.keys():
@@ -55,11 +153,16 @@ def _runs(segmentation: Any, shape: tuple[int, int]) -> Iterator[tuple[int, int]
     if tuple(segmentation["size"]) != tuple(shape):
         raise ValueError(f"segmentation is for {segmentation['size']}, image is {list(shape)}")
     counts = segmentation["counts"]
-    counts = counts if isinstance(counts, list) else _unpack(counts)
+    counts = [_whole(n) for n in counts] if isinstance(counts, list) else _unpack(counts)
     if any(type(n) is not int or n < 0 for n in counts) or sum(counts) != shape[0] * shape[1]:
         raise ValueError(f"run lengths do not add up to {shape[0]} x {shape[1]} pixels")
     edges = list(accumulate(counts))
     return zip(edges[::2], edges[1::2], strict=False)
+
+
+def _whole(value: Any) -> Any:
+    """A whole number that was written as 3.0 as an int."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _unpack(counts: str | bytes) -> list[int]:
@@ -97,9 +200,10 @@ def _polygon_rle(polygons: list[Any], shape: tuple[int, int]) -> dict[str, Any]:
         polygons = [polygons]
     clipped = [np.array(p, np.float64) for p in polygons]
     if not clipped or any(
-        p.ndim != 1 or len(p) < 6 or len(p) % 2 or not np.isfinite(p).all() for p in clipped
+        p.ndim != 1 or len(p) < MIN_NUMBERS or len(p) % 2 or not np.isfinite(p).all()
+        for p in clipped
     ):
-        raise ValueError("a polygon must be at least three finite x, y pairs")
+        raise ValueError(POLYGON_RULE)
     for polygon in clipped:
         polygon[::2].clip(0, width, out=polygon[::2])
         polygon[1::2].clip(0, height, out=polygon[1::2])

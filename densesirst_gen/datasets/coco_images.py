@@ -1,0 +1,268 @@
+"""The image records of a COCO file: which file each is, and how large."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+from urllib.parse import unquote
+
+from densesirst_gen.datasets.coco_ids import Record, by_id
+from densesirst_gen.datasets.dataset import check_names
+from densesirst_gen.datasets.findings import Findings
+from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
+from densesirst_gen.files.codec import FORMATS, MAX_PIXELS, CodecError, read_image
+
+MASK_FOLDER = re.compile(r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)")
+PART = re.compile(r"train|val|test|dev")
+ANY_FOLDER = re.compile(r"image|img|data|frame|picture|mixed|default|" + PART.pattern)
+BY_TAIL = "images are found by the end of their path only"
+NO_SIZE = "images have no usable width and height, taken from the files"
+TWICE = "images come twice, the record without annotations is left out"
+
+
+@dataclass(frozen=True, eq=False)
+class CocoImage:
+    """An image record.
+
+    Parameters
+    ----------
+    name : str
+        Of the scene: the path of the file below the folder of images, without suffix.
+    path : Path
+    size : (int, int)
+        (H, W); (0, 0) if neither the record nor the file tells it.
+    """
+
+    name: str
+    path: Path
+    size: tuple[int, int]
+
+
+def read_images(
+    records: Iterable[Record],
+    bases: Sequence[Path],
+    annotated: set[Any],
+    hint: str,
+    findings: Findings,
+) -> dict[Any, CocoImage]:
+    """The images of a COCO file by id, each file once.
+
+    Parameters
+    ----------
+    records : iterable of dict
+    bases : sequence of Path
+        Folders that ``file_name`` may be relative to.
+    annotated : set
+        Ids of the images that have annotations.
+    hint : str
+        Name of the folder that is meant where several have a file of the name.
+    findings : Findings
+        Gets what was decided.
+
+    Raises
+    ------
+    DatasetError
+        If two records have one id, or one file and both have annotations; if a file is missing,
+        outside the folders, or may be any of several.
+    """
+    by_key = by_id(records, "image")
+    files = _files(by_key, ImageFinder(bases, hint), findings)
+    kept = list(_each_once({key: path for key, (_, path) in files.items()}, annotated, findings))
+    check_names(unique(files[key] for key in kept))
+    return {
+        key: CocoImage(*files[key], _size(by_key[key], files[key][1], findings)) for key in kept
+    }
+
+
+def _files(
+    records: Mapping[Any, Record], finder: ImageFinder, findings: Findings
+) -> dict[Any, tuple[str, Path]]:
+    """Scene name and file of each image; DatasetError if one is missing."""
+    files, missing = {}, []
+    for key, record in records.items():
+        file_name = record["file_name"]
+        if not isinstance(file_name, str):
+            raise DatasetError(f"image {key!r}: file_name {file_name!r} is no text")
+        base, path, is_exact = finder.find(file_name)
+        if path is None:
+            missing.append(file_name)
+            continue
+        relative = path.relative_to(base)
+        if not is_exact:
+            findings.add(BY_TAIL, f"{file_name}, read from {relative.as_posix()}")
+        files[key] = relative.with_suffix("").as_posix(), path
+    if missing:
+        more = f" (nor are {len(missing) - 1} others)" if len(missing) > 1 else ""
+        folders = " or ".join(map(str, finder.bases))
+        raise DatasetError(f"image {missing[0]} is not in {folders}{more}")
+    return files
+
+
+def _each_once(paths: dict[Any, Path], annotated: set[Any], findings: Findings) -> Iterator[Any]:
+    """Ids, without those of a file that another record has as well and that say nothing."""
+    files: dict[str, list[Any]] = defaultdict(list)
+    for key, path in paths.items():
+        files[os.path.realpath(path)].append(key)
+    for keys in files.values():
+        told = [key for key in keys if key in annotated] or keys[:1]
+        if len(told) > 1:
+            raise DatasetError(
+                f"image files come twice: {paths[told[0]]} is image {told[0]!r} and image "
+                f"{told[1]!r}, each with annotations"
+            )
+        for key in keys:
+            if key is not told[0]:
+                findings.add(TWICE, f"image {key!r}, {paths[key].name}")
+        yield told[0]
+
+
+def _size(record: Record, path: Path, findings: Findings) -> tuple[int, int]:
+    """(H, W) of an image by its record, else by its file."""
+    height, width = _whole(record.get("height")), _whole(record.get("width"))
+    if height * width > MAX_PIXELS:
+        raise DatasetError(f"image {path.name}: {height} x {width}, at most {MAX_PIXELS} pixels")
+    if height and width:
+        return height, width
+    findings.add(NO_SIZE, f"{path.name}, {record.get('height')} x {record.get('width')}")
+    try:
+        shape = read_image(path).array.shape
+    except (CodecError, OSError):  # which is told when the scene is loaded
+        return 0, 0
+    return shape[0], shape[1]
+
+
+def _whole(value: Any) -> int:
+    """A whole number above 0, also where it is written as 96.0 or as text; else 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return int(number) if number.is_integer() and number > 0 else 0
+
+
+class ImageFinder:
+    """The image files below some folders, to be found by what a COCO file calls them.
+
+    Parameters
+    ----------
+    bases : sequence of Path
+    hint : str
+        Folder that is preferred where several have a file of the name.
+    """
+
+    def __init__(self, bases: Sequence[Path], hint: str = "") -> None:
+        self.bases = [base for base in bases if base.is_dir()] or list(bases)
+        self.hint = _folded(hint)
+
+    def find(self, file_name: str) -> tuple[Path, Path | None, bool]:
+        """The folder, the file in it, and whether it is there under just this name.
+
+        A name that is not there stands for the one file whose path ends like it, with any slashes,
+        case and Unicode form, written as in an address or not: names of other machines, or of
+        another folder. Not meant are files in a folder of masks, and where both have folders that
+        the other lacks, in any folder but one like ``images`` or of the same part (train, val,
+        test).
+
+        Raises
+        ------
+        DatasetError
+            If the name leads out of the folder, or may be any of several files.
+        """
+        if exact := self._exact(file_name):
+            return *exact, True
+        readings = _parts(file_name), _parts(unquote(file_name))
+        if any(not parts or ".." in parts for parts in readings):
+            raise DatasetError(f"{self.bases[-1]}: {file_name!r} is not a path inside the dataset")
+        for parts in readings:
+            if found := self._by_tail("/".join(parts)):
+                return *found, False
+        if _is_absolute(file_name):
+            raise DatasetError(
+                f"{self.bases[-1]}: {file_name!r} is not a path inside the dataset, and no image "
+                "there ends like it"
+            )
+        return self.bases[-1], None, False
+
+    def _exact(self, file_name: str) -> tuple[Path, Path] | None:
+        if _is_absolute(file_name) or "\\" in file_name:
+            return None
+        paths = ((base, safe_join(base, file_name)) for base in self.bases)
+        return next(((base, path) for base, path in paths if path.is_file()), None)
+
+    def _by_tail(self, name: str) -> tuple[Path, Path] | None:
+        wanted = _folded(name).split("/")
+        rated = [
+            (_alike(wanted, parts), self.hint in parts[:-1], base, path)
+            for parts, base, path in self._files.get(wanted[-1], ())
+            if _may_be(wanted, parts)
+        ]
+        best = max((rate[:2] for rate in rated), default=None)
+        found = [(base, path) for *rate, base, path in rated if tuple(rate) == best]
+        if len(found) > 1:
+            some = examples(str(path) for _, path in found)
+            raise DatasetError(f"image {name} may be any of {len(found)} files: {some}")
+        return found[0] if found else None
+
+    @cached_property
+    def _files(self) -> dict[str, list[tuple[list[str], Path, Path]]]:
+        """Folded file name -> folded path, folder, file; each file once."""
+        files: dict[str, list[tuple[list[str], Path, Path]]] = defaultdict(list)
+        seen = set()
+        for base in self.bases:
+            for path in _image_files(base):
+                parts = _folded(path.relative_to(self.bases[-1]).as_posix()).split("/")
+                if path not in seen and not MASK_FOLDER.search("/".join(parts[:-1])):
+                    files[parts[-1]].append((parts, base, path))
+                seen.add(path)
+        return dict(files)
+
+
+def _image_files(base: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise DatasetError(f"{error.filename}: can't be read ({error.strerror})") from error
+
+    for here, folders, names in os.walk(base, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(here, name)
+            if path.suffix.lower() in FORMATS and not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _parts(file_name: str) -> list[str]:
+    """The parts of a path of any system, without drive and root."""
+    path = PureWindowsPath(re.sub(r"^[A-Za-z][\w+.-]+://", "", file_name))
+    return [part for part in path.relative_to(path.anchor).parts if part != "."]
+
+
+def _is_absolute(file_name: str) -> bool:
+    path = PureWindowsPath(file_name)  # takes both kinds of slash
+    return bool(path.drive or path.root) or PurePosixPath(file_name).is_absolute()
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _alike(one: list[str], other: list[str]) -> int:
+    """How many parts two paths share at their ends."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _may_be(wanted: list[str], parts: list[str]) -> bool:
+    """Whether a file can be meant by a path that ends like its own."""
+    n = _alike(wanted, parts)
+    before, own = wanted[: len(wanted) - n], parts[: len(parts) - n]
+    if not before or not own:
+        return True
+    words = [set(PART.findall("/".join(folders))) for folders in (before, own)]
+    same_part = not (words[0] and words[1]) or bool(words[0] & words[1])
+    return same_part and all(ANY_FOLDER.search(folder) for folder in own)
