@@ -265,7 +265,7 @@ def test_whatever_file_is_the_last_that_fits_the_build_goes_on(
         build(progress=stopped)
     sizes = [0, *(len(data) for data in content(full).values())]
     late = {last_that_failed(build, n) for n in sorted(sizes)}
-    assert late >= {"plans.jsonl", "annotations.json"}
+    assert late >= {"plans.jsonl", "preview.png"}
     assert not list(out.rglob("*.part"))
     build()
     assert content(out) == content(full)
@@ -289,3 +289,19 @@ def test_a_wrong_date_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OutputError, match="SOURCE_DATE_EPOCH"):
         build_dataset(written(tmp_path / "in", "a"), tmp_path / "out", RECIPE)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "none"])
+def test_the_card_says_what_links_were_followed(
+    tmp_path: Path, targets: TargetLibrary, kind: str
+) -> None:
+    dataset = written(tmp_path / "in", "a", "b")
+    place = dataset.root / ("PNGImages/a.png" if kind == "file" else "PNGImages")
+    if kind != "none":
+        place.rename(dataset.root / f"real{place.suffix}")
+        place.symlink_to(dataset.root / f"real{place.suffix}")
+    build_dataset(dataset, tmp_path / "out", RECIPE, library=targets)
+    said = re.search(
+        r"(\d) were reached by symbolic links", (tmp_path / "out/README.md").read_text()
+    )
+    assert (said[1] if said else "0") == {"file": "1", "folder": "2", "none": "0"}[kind]
