@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.summary import BuildSummary
@@ -45,6 +46,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         seed=recipe.seed,
         toml=toml_text(recipe.config),
         source_words=_source_words(recipe.config),
+        links=_link_words(dataset),
     )
 
 
@@ -56,3 +58,16 @@ def _source_words(config: PasteConfig) -> str:
     if config.source == "scene":
         return "what is pasted is the texture of scene regions, not targets"
     return "the targets are real, their number, place and brightness are drawn"
+
+
+def _link_words(dataset: Dataset) -> str:
+    """How many inputs were reached by links: what is behind them may be no part of the source."""
+    files = [path for scene in dataset.scenes for path in scene.files()]
+    linked = {folder for folder in {path.parent for path in files} if _is_linked(folder, dataset)}
+    n = sum(path.parent in linked or path.is_symlink() for path in files)
+    return f"\nOf the files it was made from, {n:,} were reached by symbolic links." * (n > 0)
+
+
+def _is_linked(folder: Path, dataset: Dataset) -> bool:
+    """Whether a folder is a link, or is in one below the dataset's own."""
+    return any(f.is_symlink() for f in (folder, *folder.parents) if dataset.root in f.parents)

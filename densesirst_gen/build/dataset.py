@@ -22,6 +22,7 @@ from densesirst_gen.build.scene import Task, produce
 from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked
 from densesirst_gen.files.workers import Mapper, workers
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
@@ -112,7 +113,7 @@ def build_dataset(
             folder.abandon()
             raise
         make = partial(produce, recipe=recipe, library=path, out=out, store=store, device=device)
-        done = folder.done(run)
+        done = _done(folder, sources, recipe.copies, run)
         todo = _tasks(folder, sources, recipe.copies, done)
         n_todo = len(sources) * recipe.copies - len(done)
         folder.append(record.to_dict() for record in progress(run(make, todo), n_todo))
@@ -127,6 +128,17 @@ def _library(
     if library is not None:
         return library
     return make_library(dataset, recipe.config.library_kind, seed=recipe.seed, run=run)
+
+
+def _done(
+    folder: BuildFolder, sources: Iterable[SceneFile], copies: int, run: Mapper[Any, Any]
+) -> set[str]:
+    """Names of the scenes that are done. OutputError if they are not all of this build."""
+    done = folder.done(run)
+    wanted = {copy_name(source.name, copy) for source in sources for copy in range(copies)}
+    for name in sorted(done - wanted):
+        raise OutputError(f"{folder.journal}: {name!r} is not of this build; build anew")
+    return done
 
 
 def _tasks(

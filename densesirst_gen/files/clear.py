@@ -73,7 +73,7 @@ def is_in_use(root: Path) -> bool:
 def is_unborn(root: Path) -> bool:
     """Whether a build was killed in its first step: unfinished files of ours, if anything."""
     ours = {root / STATE, root / PARTS, *(root / PARTS).glob(".*.part")}
-    return {*(root / STATE).rglob("*"), root / STATE} <= ours
+    return not (root / STATE).is_symlink() and {*(root / STATE).rglob("*"), root / STATE} <= ours
 
 
 def is_ours(root: Path) -> bool:
