@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
+from reprlib import Repr
 from typing import Any, Self
+
+DEPTH = 3
+"""How deeply lists are looked into; no setting is deeper."""
+SHOWN = Repr()
+SHOWN.maxlevel, SHOWN.maxtuple, SHOWN.maxlist, SHOWN.maxdict = 4, 12, 12, 4
+SHOWN.maxstring = SHOWN.maxlong = SHOWN.maxother = 80
 
 
 class ConfigError(ValueError):
@@ -88,9 +96,9 @@ class Settings:
 
     def refuse(self, name: str, rule: str) -> None:
         """Raise the error of field `name`."""
-        raise ConfigError(
-            f"{type(self).__name__}.{name} must be {rule}, got {getattr(self, name)!r}"
-        )
+        f = next(f for f in fields(self) if f.name == name)
+        shown = _shown(f, getattr(self, name))
+        raise ConfigError(f"{type(self).__name__}.{name} must be {rule}, got {shown}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and TOML, angles in degrees."""
@@ -106,9 +114,11 @@ class Settings:
             If a name is unknown or a value breaks its rule.
         """
         known = {f.name: f for f in fields(cls)}
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"settings must be names with values, got {SHOWN.repr(values)}")
         for name in values:
             if name not in known:
-                raise ConfigError(f"unknown setting {name!r}; known: {', '.join(known)}")
+                raise ConfigError(f"unknown setting {SHOWN.repr(name)}; known: {', '.join(known)}")
         parsed = {name: _from_file(known[name], value) for name, value in values.items()}
         return replace(base or cls(), **parsed)
 
@@ -120,13 +130,15 @@ def _normal(f: Field[Any], value: Any) -> Any:
     return _as_tuple(value)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+def _as_tuple(value: Any, depth: int = DEPTH) -> Any:
+    if depth == 0 or not isinstance(value, list | tuple):
+        return value
+    return tuple(_as_tuple(inner, depth - 1) for inner in value)
 
 
 def _fits(f: Field[Any], value: Any) -> bool:
     if f.metadata["among"]:
-        return any(value == v and type(value) is type(v) for v in f.metadata["among"])
+        return any(type(value) is type(v) and value == v for v in f.metadata["among"])
     if f.default is None:
         return value is None or isinstance(value, str)
     if "drawn" in f.metadata:
@@ -147,7 +159,7 @@ def _is_within(f: Field[Any], value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+    return is_number and abs(value) <= sys.float_info.max  # NaN is not, nor an int beyond it
 
 
 def _is_whole(f: Field[Any]) -> bool:
@@ -173,8 +185,19 @@ def _rule(f: Field[Any]) -> str:
 
 def _limits(f: Field[Any], middle: str) -> str:
     low, high = f.metadata["range"]
+    in_degrees = f.metadata.get("degrees")
+    low, high = map(math.degrees, (low, high)) if in_degrees else (low, high)
     least = f"{low:g} {'<' if f.metadata['above'] else '<='} " if math.isfinite(low) else ""
-    return least + middle + (f" <= {high:g}" if math.isfinite(high) else "")
+    unit = " degrees" * bool(in_degrees)
+    return least + middle + (f" <= {high:g}{unit}" if math.isfinite(high) else "")
+
+
+def _shown(f: Field[Any], value: Any) -> str:
+    """A value in a message, as a file would have it."""
+    is_angle = f.metadata.get("degrees") and isinstance(value, tuple)
+    if is_angle and all(map(_is_number, value)):
+        return SHOWN.repr(tuple(_to_file(f, value)))
+    return SHOWN.repr(value)
 
 
 def _to_file(f: Field[Any], value: Any) -> Any:

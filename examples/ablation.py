@@ -5,8 +5,7 @@ python examples/ablation.py
 
 from dataclasses import replace
 
-from densesirst_gen import PasteConfig, build_library, demo_scene, make_plan, scene_rng
-from densesirst_gen.paste.render import render
+from densesirst_gen import PasteConfig, build_library, demo_scene, make_plan, render, scene_rng
 from densesirst_gen.stats.tables import dataset_stats
 
 scenes = [demo_scene(index) for index in range(1, 10, 2)]

@@ -5,8 +5,7 @@ python examples/online_albumentations.py
 
 import os
 
-from densesirst_gen import build_library, demo_scene
-from densesirst_gen.scene.annotate import annotate
+from densesirst_gen import annotate, build_library, demo_scene
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # no look for a newer version
 try:

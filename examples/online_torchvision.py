@@ -5,8 +5,7 @@ python examples/online_torchvision.py
 
 import torch
 
-from densesirst_gen import build_library, demo_scene
-from densesirst_gen.scene.annotate import annotate
+from densesirst_gen import annotate, build_library, demo_scene
 
 try:
     from torchvision.transforms import v2

@@ -3,9 +3,15 @@
 python examples/plan_and_render.py
 """
 
-from densesirst_gen import PasteConfig, build_library, demo_scene, make_plan, scene_rng
-from densesirst_gen.paste.render import render
-from densesirst_gen.scene.annotate import annotate
+from densesirst_gen import (
+    PasteConfig,
+    annotate,
+    build_library,
+    demo_scene,
+    make_plan,
+    render,
+    scene_rng,
+)
 
 scene = demo_scene(1)
 library = build_library(demo_scene(index) for index in range(8))

@@ -2,7 +2,7 @@
 
 Tiny networks for a few minutes: enough to see the whole chain, not enough for a detector.
 
-python examples/train_on_generated.py OUT
+python examples/train_on_generated.py OUT [IMAGES_PER_EPOCH]
 """
 
 import sys
@@ -37,12 +37,13 @@ if __name__ == "__main__":
     names = [name for split in ("train", "test") for name in backgrounds.splits[split]]
     build_dataset(backgrounds, out / "dense", Recipe(PasteConfig(), copies=2), names=names)
     dense = read_dataset(out / "dense")
+    told = {"images_per_epoch": int(sys.argv[2])} if sys.argv[2:] else {}
     for detector, small in SMALL.items():
         plan = Plan(
             detectors=[detector],
             sources={"generated": train_part(dense)},
             real=held_out_part(dense, "test"),
-            options={**TINY, **small},
+            options={**TINY, **small, **told},
         )
         rows = measure_worth(plan, out, running=Running(device="cpu"))
         print(worth_text(rows, plan), end="\n\n")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch and numpy: the cores are for the workers
+
 from pathlib import Path
 
 import numpy as np

@@ -69,13 +69,10 @@ def toy_metas(images: Tensor) -> list[ImageMeta]:
     return [ImageMeta((height, width))] * len(images)
 
 
-def overfit(
-    detector: Detector, images: Tensor, targets: Targets, *, steps: int, lr: float
-) -> list[float]:
-    """Train on one batch, then settle the running statistics; gives the loss of each step."""
+def overfit(detector: Detector, images: Tensor, targets: Targets, *, steps: int, lr: float) -> None:
+    """Train on one batch, then settle the running statistics."""
     trained = [p for p in detector.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=lr)
-    history = []
     detector.train()
     for _ in range(steps):
         loss = torch.stack(list(detector.loss(detector(images), targets).values())).sum()
@@ -83,9 +80,7 @@ def overfit(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 10.0)
         optimiser.step()
-        history.append(loss.item())
     settle_norms(detector, images)
-    return history
 
 
 def average_precision(detector: Detector, images: Tensor, targets: Targets) -> float:
@@ -99,8 +94,11 @@ def average_precision(detector: Detector, images: Tensor, targets: Targets) -> f
     ).ap
 
 
-def settle_norms(detector: Detector, images: Tensor, passes: int = 30) -> None:
-    """Let running statistics of batch norms, which lag after few steps, catch up; then eval."""
+def settle_norms(detector: Detector, images: Tensor, passes: int = 4) -> None:
+    """Batch norms lag after few steps: let them take the mean of some passes; then eval."""
+    for norm in (m for m in detector.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.reset_running_stats()
+        norm.momentum = None
     with torch.no_grad():
         for _ in range(passes):
             detector(images)

@@ -131,7 +131,6 @@ def toy_registered() -> Iterator[None]:
 
 
 if __name__ == "__main__":  # python toy_training.py DATA OUT BATCH: a run that kills itself
-    torch.set_num_threads(1)
     register_toy()
     data, out, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     run_training(task(data, augment="bag-cp"), out, running=Running("cpu", watch=killed_at(at)))

@@ -18,7 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.augment.arrays import Pasted, paste_image, paste_mask, pasted, to_scene
+from densesirst_gen.augment.arrays import (
+    Pasted,
+    check_label,
+    paste_image,
+    paste_mask,
+    pasted,
+    to_scene,
+)
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
 from densesirst_gen.augment.calls import process_key
 from densesirst_gen.paste.config import PasteConfig
@@ -55,6 +62,7 @@ class BagCopyPaste(A.DualTransform):
         Name of the sky mask in the sample.
     label : number or str, or dict
         What new rows have in the label fields of boxes and keypoints, or for each field its own.
+        It must be of the kind that the fields hold, numbers or text.
     mask_value, span, **settings
         See `densesirst_gen.BagCopyPaste`.
     p : float
@@ -127,7 +135,7 @@ class BagCopyPaste(A.DualTransform):
         seed = int(self.random_generator.integers(2**63))
         plan = self.core.plan(scene, rng=np.random.default_rng([seed, process_key()]))
         fields = {
-            kind: [self._label_column(field, data.get(field), len(plan)) for field in names]
+            kind: [self._label_column(kind, field, data.get(field), len(plan)) for field in names]
             for kind, names in self._label_fields().items()
         }
         return {
@@ -159,12 +167,32 @@ class BagCopyPaste(A.DualTransform):
             for kind, processor in kinds.items()
         }
 
-    def _label_column(self, field: str, given: Any, n: int) -> Any:
+    def _label_column(self, kind: str, field: str, given: Any, n: int) -> Any:
         """The new rows of a label field, in the type of the given ones."""
-        label = self.label[field] if isinstance(self.label, Mapping) else self.label
+        label = self._label_of(field)
+        there = self._labels_there(kind, field)
+        if there is None:
+            there = () if given is None else given
+        check_label(f"label field {field!r}", there, label)
         if isinstance(given, np.ndarray) and given.dtype.kind in "iuf":
             return np.full(n, label, given.dtype)
         return [label] * n
+
+    def _labels_there(self, kind: str, field: str) -> Any:
+        """Such labels as Albumentations has taken out of the sample; None where it has not."""
+        known = self.get_processor(kind).label_manager.metadata[kind].get(field)
+        if known is None:
+            return None
+        if known.dtype is not None and known.dtype != object:
+            return np.zeros(0, known.dtype)
+        return [0.0] if known.is_numerical else list(known.encoder.classes_)
+
+    def _label_of(self, field: str) -> Any:
+        if not isinstance(self.label, Mapping):
+            return self.label
+        if field not in self.label:
+            raise ValueError(f"label says nothing of the label field {field!r}: {self.label!r}")
+        return self.label[field]
 
     def _pasted(self, plan: PastePlan, params: dict[str, Any]) -> Pasted:
         return pasted(plan, self.core.library, params["shape"][1])
@@ -213,6 +241,9 @@ class BagCopyPaste(A.DualTransform):
                 rows = np.hstack([rows, column])
         n_columns = given.shape[1] if len(given) else rows.shape[1]
         plain = self.label if not isinstance(self.label, Mapping) else 0
-        rest = np.full((len(rows), n_columns - rows.shape[1]), plain)
+        n_plain = max(n_columns - rows.shape[1], 0)
+        if n_plain:
+            check_label(f"the last column of {kind}", np.zeros(0, np.float32), plain)
+        rest = np.full((len(rows), n_plain), plain)
         new = np.hstack([rows, rest]).astype(np.float32)
         return np.vstack([given.reshape(-1, n_columns), new])

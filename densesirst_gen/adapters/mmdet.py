@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.augment.arrays import Pasted, pasted, target_masks
+from densesirst_gen.augment.arrays import Pasted, check_label, pasted, target_masks
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
@@ -105,7 +105,8 @@ class BagCopyPaste(BaseTransform):
             made["gt_bboxes"] = _with_boxes(results["gt_bboxes"], new.boxes)
         for name, value in (("gt_bboxes_labels", self.core.label), ("gt_ignore_flags", False)):
             if results.get(name) is not None:
-                given = results[name]
+                given = np.asarray(results[name])
+                check_label(name, given, value)
                 made[name] = np.concatenate([given, np.full(n, value, given.dtype)])
         if results.get("gt_masks") is not None:
             made["gt_masks"] = _with_masks(results["gt_masks"], new)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
-from densesirst_gen.augment.arrays import Pasted, pasted, target_masks
+from densesirst_gen.augment.arrays import Pasted, check_label, pasted, target_masks
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
@@ -78,16 +78,24 @@ class BagCopyPaste(v2.Transform):
         Raises
         ------
         ValueError
-            If the sample has no image, or two of what there may be one of.
+            If the sample has no image, or two of what there may be one of; if its labels are no
+            tensor, or the new ones do not fit in.
         """
         found, spec = tree_flatten_with_path(inputs if len(inputs) > 1 else inputs[0])
         leaves = [leaf for _, leaf in found]
         places: dict[str, int] = {}
+        loose: dict[str, Any] = {}
         for k, (path, leaf) in enumerate(found):
+            loose |= _loose(path, leaf)
             name = self._name(path, leaf)
             if name and name in places:
                 raise ValueError(f"a sample may have one of each kind, got two: {name}")
             places |= {name: k} if name else {}
+        if loose and places.keys() & {"bboxes", "mask", "points"}:
+            name, leaf = next(iter(loose.items()))
+            raise ValueError(
+                f"{name} must be a tensor with a row for each target, got {type(leaf).__name__}"
+            )
         made = self._paste({name: leaves[k] for name, k in places.items()})
         for name, value in made.items():
             leaves[places[name]] = value
@@ -128,9 +136,18 @@ class BagCopyPaste(v2.Transform):
         rows: dict[str, Any] = {"labels": self.core.label, "iscrowd": 0, "area": new.areas}
         for name in LISTS:
             if name in found:
+                if name == "labels":
+                    check_label(name, _rows(found[name]), self.core.label)
                 column = np.broadcast_to(rows[name], len(new.areas))
                 made[name] = _extended(found[name], torch.tensor(column))
         return made
+
+
+def _loose(path: tuple[Any, ...], leaf: Any) -> dict[str, Any]:
+    """A part of a list that has a row for each target and is no tensor, by the list's name."""
+    keys = {getattr(step, "key", None) for step in path} & set(LISTS)
+    is_loose = leaf is not None and not isinstance(leaf, torch.Tensor)
+    return dict.fromkeys(map(str, keys), leaf) if is_loose else {}
 
 
 def _array(name: str, value: torch.Tensor) -> np.ndarray:
@@ -144,6 +161,15 @@ def _array(name: str, value: torch.Tensor) -> np.ndarray:
     if name == "sky" and value.ndim == 3:
         value = value.squeeze(0)
     return value.as_subclass(torch.Tensor).detach().cpu().numpy()
+
+
+def _rows(labels: torch.Tensor) -> np.ndarray:
+    """Labels as an array; bfloat16, which numpy has not, as float32."""
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be (N,), got {tuple(labels.shape)}")
+    labels = labels.detach().cpu()
+    array: np.ndarray = (labels.float() if labels.is_floating_point() else labels).numpy()
+    return array
 
 
 def _like(value: np.ndarray, given: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -266,6 +267,8 @@ def paste(
         out["points"] = append("points", points, new.pixels if is_whole else new.points)
     if out.get("labels") is not None:
         given = np.asarray(out["labels"]).reshape(-1)
+        if given.dtype.kind in "iuf":
+            check_label("labels", given, label)
         out["labels"] = append("labels", given, np.full(len(plan), label))
     return out
 
@@ -301,6 +304,51 @@ def target_masks(new: Pasted, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     masks = np.zeros((len(new.areas), shape[0] * shape[1]), dtype)
     masks[new.owner, new.where] = 1
     return masks.reshape(-1, *shape)
+
+
+def check_label(name: str, given: Any, label: Any) -> None:
+    """Whether new rows can have a label beside the given ones, which stay as they are.
+
+    Parameters
+    ----------
+    name : str
+        Of the list, for the message.
+    given : sequence or ndarray
+        The labels that are there. None at all: any label serves, unless the dtype says otherwise.
+    label : object
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind (numbers, text), or their dtype can't hold it.
+    """
+    kinds = _kinds(given)
+    if kinds - {_kind(label)}:
+        found = " and ".join(sorted(kinds))
+        raise ValueError(
+            f"{name} holds {found}, and new targets would get {label!r}: give label=... of the "
+            "same kind"
+        )
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biufU":
+        cast = np.array([label]).astype(given.dtype)[0]
+        if cast != label and not (given.dtype.kind == "f" and np.isfinite(cast)):
+            raise ValueError(
+                f"{name} of {given.dtype} can't hold {label!r}, the label of new targets: give "
+                "another label=..., or a wider dtype"
+            )
+
+
+def _kinds(given: Any) -> set[str]:
+    """What a list of labels holds, as far as can be told."""
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biufU":
+        return {"text" if given.dtype.kind == "U" else "numbers"}
+    return set(map(_kind, given))
+
+
+def _kind(label: Any) -> str:
+    if isinstance(label, str):
+        return "text"
+    return "numbers" if isinstance(label, Real | np.bool_) else type(label).__name__
 
 
 def append(name: str, rows: np.ndarray, new: np.ndarray) -> np.ndarray:

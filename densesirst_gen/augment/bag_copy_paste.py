@@ -13,7 +13,7 @@ import numpy as np
 
 from densesirst_gen.augment.arrays import paste, to_scene
 from densesirst_gen.augment.calls import CallStream, Index, whole
-from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.config import PasteConfig, profile_named
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.placement import free_positions
 from densesirst_gen.paste.plan import SKIPPED, PastePlan
@@ -267,9 +267,7 @@ def settings_of(config: PasteConfig | str | Mapping[str, Any] | None) -> PasteCo
         return config or PasteConfig()
     if isinstance(config, Mapping):
         return PasteConfig.from_dict(config)
-    if config not in PROFILES:
-        raise ValueError(f"config must be one of {', '.join(PROFILES)}, got {config!r}")
-    return PROFILES[config]
+    return profile_named(config, "config")
 
 
 def _checked_span(span: Any) -> tuple[float, float] | None:

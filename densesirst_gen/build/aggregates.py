@@ -7,14 +7,17 @@ from dataclasses import asdict
 from typing import Any
 
 from densesirst_gen.build.card import dataset_card
+from densesirst_gen.build.inputs import inputs_summary
+from densesirst_gen.build.provide import LIBRARY, check_library
 from densesirst_gen.build.recipe import Recipe, copy_name
-from densesirst_gen.build.record import Record
+from densesirst_gen.build.record import Record, records_of
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset, read_dataset
 from densesirst_gen.datasets.coco import coco_text
 from densesirst_gen.datasets.devkit import split_files
 from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_files
-from densesirst_gen.files.folder import CHECKSUMS, BuildFolder
+from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
+from densesirst_gen.files.folder import BuildFolder
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.seeds import RNG_SCHEME
 from densesirst_gen.scene.picture import overview, png
@@ -37,6 +40,7 @@ def finish(folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: Build
     recipe : Recipe
     summary : BuildSummary
     """
+    check_library(folder)
     parts = folder.root / PARTS
     made = [record.name for record in _records(folder) if not record.error]
     with atomic_file(folder.root / "plans.jsonl", parts) as plans:
@@ -50,7 +54,7 @@ def finish(folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: Build
         files |= write_files(folder.root, [("preview.png", png(overview(scenes)))])
     card = dataset_card(dataset, recipe, summary, picture=bool(scenes))
     files |= write_files(folder.root, [("README.md", card.encode())])
-    for name in ("plans.jsonl", "annotations.json", "library.npz"):
+    for name in ("plans.jsonl", "annotations.json", LIBRARY):
         files[name] = file_digest(folder.root / name)
     with atomic_file(folder.root / CHECKSUMS, parts) as file:
         file.writelines(_checksums(folder, files))
@@ -59,7 +63,7 @@ def finish(folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: Build
 
 def _records(folder: BuildFolder) -> Iterator[Record]:
     """By name, one in memory at a time."""
-    return map(Record.from_dict, folder.sorted_entries())
+    return records_of(folder, by_name=True)
 
 
 def _coco(folder: BuildFolder) -> Iterator[bytes]:
@@ -91,20 +95,19 @@ def _to_show(folder: BuildFolder) -> list[Scene]:
 def _checksums(folder: BuildFolder, aggregates: Mapping[str, str]) -> Iterator[bytes]:
     """In the format of sha256sum, sorted by path within the scenes."""
     for record in _records(folder):
-        for name, digest in sorted(record.files.items()):
-            yield f"{digest}  {name}\n".encode()
-    for name, digest in sorted(aggregates.items()):
-        yield f"{digest}  {name}\n".encode()
+        yield from checksum_lines(sorted(record.files.items()))
+    yield from checksum_lines(sorted(aggregates.items()))
 
 
 def _content(
     folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: BuildSummary
 ) -> dict[str, Any]:
     """Of the manifest."""
-    library = TargetLibrary.load(folder.root / "library.npz")
+    library = TargetLibrary.load(folder.root / LIBRARY)
     return {
         "synthetic": True,
         "recipe": folder.recipe,
+        "inputs": inputs_summary(folder),
         "rng": RNG_SCHEME,
         "source": {"layout": dataset.layout, "name": dataset.root.name},
         "library": {

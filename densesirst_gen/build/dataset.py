@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from densesirst_gen.build.aggregates import finish
+from densesirst_gen.build.apart import check_apart
 from densesirst_gen.build.donors import make_library
-from densesirst_gen.build.recipe import Recipe, copy_name
-from densesirst_gen.build.record import Record
-from densesirst_gen.build.scene import produce
+from densesirst_gen.build.finished import finished_summary
+from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, noted_inputs
+from densesirst_gen.build.names import check_output_names
+from densesirst_gen.build.provide import LIBRARY, provide_library
+from densesirst_gen.build.recipe import Recipe, copy_name, recipe_of
+from densesirst_gen.build.record import records_of
+from densesirst_gen.build.scene import Task, produce
+from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.datasets import Dataset, SceneFile
-from densesirst_gen.files.atomic import RefusedError, atomic_file, file_digest
 from densesirst_gen.files.folder import BuildFolder, locked
 from densesirst_gen.files.workers import Mapper, workers
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
-from densesirst_gen.version import __version__
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -74,92 +77,64 @@ def build_dataset(
     Raises
     ------
     RefusedError
-        If the folder may not be written to, see `densesirst_gen.files.folder`.
+        If the folder may not be written to, see `densesirst_gen.files.folder`, if it and the inputs
+        lie in each other, or if what the build was begun with has changed.
+    DatasetError
+        If scenes would be written over each other.
     LibraryError
         If no target is fit for the library.
+    OutputError
+        If the folder can't be written to, the disk is full, or what is resumed from is damaged.
     """
     chosen = set(names) if names is not None else {s.name for s in dataset.scenes}
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
+    check_output_names([scene.name for scene in sources], recipe.copies)
+    check_apart(out, dataset.root, dataset.scenes)
     with ExitStack() as stack:
         run = stack.enter_context(workers(jobs, [produce.__module__]))
-        provide = partial(_provide_library, library, dataset, recipe, run)
+        given = partial(_library, library, dataset, recipe, run)
         if dry_run:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            path = provide(scratch / "library.npz")
-            task = partial(produce, recipe=recipe, library=path, out=None, store=store)
-            return summarise(progress(run(task, _tasks(sources, recipe)), len(sources)))
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) / LIBRARY
+            given().save(scratch)
+            plan = partial(produce, recipe=recipe, library=scratch, out=None, store=store)
+            tasks = (Task(source, copy) for source in sources for copy in range(recipe.copies))
+            return summarise(progress(run(plan, tasks), len(sources)))
         stack.enter_context(locked(out))
-        folder = BuildFolder(out, _recipe_of(dataset, sources, recipe, library))
+        folder = BuildFolder(out, recipe_of(dataset, sources, recipe, library))
+        stack.enter_context(full_disk_told(folder, len(sources) * recipe.copies))
         folder.open(resume=resume, overwrite=overwrite)
+        check_inputs(folder, input_scenes(dataset, sources, own_library=library is None), run)
         if folder.is_complete:
-            return BuildSummary(**folder.manifest()["summary"])
+            return finished_summary(folder, run)
         try:
-            path = provide(out / "library.npz")
+            path = provide_library(folder, given)
         except LibraryError:
             folder.abandon()
             raise
-        make = partial(
-            produce, recipe=recipe, library=path, out=folder.root, store=store, device=device
-        )
-        _produce_all(folder, sources, recipe, make, run, progress)
-        summary = summarise(map(Record.from_dict, folder.entries()))
+        make = partial(produce, recipe=recipe, library=path, out=out, store=store, device=device)
+        done = folder.done(run)
+        todo = _tasks(folder, sources, recipe.copies, done)
+        n_todo = len(sources) * recipe.copies - len(done)
+        folder.append(record.to_dict() for record in progress(run(make, todo), n_todo))
+        summary = summarise(records_of(folder))
         finish(folder, dataset, recipe, summary)
         return summary
 
 
-def _recipe_of(
-    dataset: Dataset, sources: list[SceneFile], recipe: Recipe, library: TargetLibrary | None
-) -> dict[str, Any]:
-    names = "\n".join(source.name for source in sources)
-    return {
-        **recipe.to_dict(),
-        "version": __version__,
-        "layout": dataset.layout,
-        "span": next((source.span for source in sources), None),
-        "scenes": len(sources),
-        "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
-        "library": library.digest if library else "own donors",
-    }
+def _library(
+    library: TargetLibrary | None, dataset: Dataset, recipe: Recipe, run: Mapper[Any, Any]
+) -> TargetLibrary:
+    if library is not None:
+        return library
+    return make_library(dataset, recipe.config.library_kind, seed=recipe.seed, run=run)
 
 
-def _provide_library(
-    library: TargetLibrary | None,
-    dataset: Dataset,
-    recipe: Recipe,
-    run: Mapper[Any, Any],
-    path: Path,
-) -> Path:
-    """The library's file, which the workers read; made only once for a build."""
-    if not path.exists():
-        kind = recipe.config.library_kind
-        content = library or make_library(dataset, kind, seed=recipe.seed, run=run)
-        with atomic_file(path) as file:
-            content.write(file)
-    return path
-
-
-def _tasks(sources: Iterable[SceneFile], recipe: Recipe) -> Iterator[tuple[SceneFile, int]]:
-    return ((source, copy) for source in sources for copy in range(recipe.copies))
-
-
-def _produce_all(
-    folder: BuildFolder,
-    sources: list[SceneFile],
-    recipe: Recipe,
-    make: Callable[[tuple[SceneFile, int]], Record],
-    run: Mapper[Any, Any],
-    progress: Progress,
-) -> None:
-    _check_inputs(folder, sources)
-    done = folder.done()
-    todo = [t for t in _tasks(sources, recipe) if copy_name(t[0].name, t[1]) not in done]
-    folder.append(record.to_dict() for record in progress(run(make, todo), len(todo)))
-
-
-def _check_inputs(folder: BuildFolder, sources: Iterable[SceneFile]) -> None:
-    files = {source.name: source for source in sources}
-    for record in map(Record.from_dict, folder.entries()):
-        paths = files[record.source].files()
-        for path, digest in zip(paths, record.inputs, strict=False):
-            if not path.is_file() or file_digest(path) != digest:
-                raise RefusedError(f"{path} has changed since the build was begun: build anew")
+def _tasks(
+    folder: BuildFolder, sources: Iterable[SceneFile], copies: int, done: Collection[str]
+) -> Iterator[Task]:
+    """The scenes that are not yet done, each with what was noted of its background."""
+    wanted = {scene.name: scene for scene in sources}
+    for noted in noted_inputs(folder.state / INPUTS):
+        for copy in range(copies) if noted["name"] in wanted else ():
+            if copy_name(noted["name"], copy) not in done:
+                yield Task(wanted[noted["name"]], copy, noted)

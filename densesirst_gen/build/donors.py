@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.workers import Mapper
@@ -20,7 +21,7 @@ from densesirst_gen.paste.extract import (
     filled,
     stack_entries,
 )
-from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.scene import SceneError
 
@@ -67,6 +68,8 @@ def make_library(
     if names is not None:
         chosen = set(names)
         donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
+    if not donors:
+        raise LibraryError(_held_back(dataset))
     if kind == "targets":
         extract = partial(_targets_of, keep=keep)
     else:
@@ -79,6 +82,18 @@ def make_library(
         left_out += rejected
     merged = [entry for name in sorted(entries) for entry in entries[name]]
     return filled(stack_entries(merged, kind, dict(sorted(left_out.items()))), dataset.root)
+
+
+def _held_back(dataset: Dataset) -> str:
+    """Why there is no scene that may give targets."""
+    held = [split for split in dataset.splits if part_of(split) in ("val", "test")]
+    n = len(dataset.scenes)
+    if not held:
+        return f"{dataset.root}: none of {n} scenes was chosen to give targets"
+    lists = ", ".join(f"{split}.txt" for split in held)
+    return (
+        f"{dataset.root}: all {n} scenes are held back by the splits {lists}, none may give targets"
+    )
 
 
 _Found = tuple[str, list[dict[str, Any]], Counter[str]]

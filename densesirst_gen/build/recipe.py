@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.files.atomic import digest_of
 from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
+from densesirst_gen.sky.network import shipped
+from densesirst_gen.version import __version__
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,48 @@ class Recipe:
             "sky_confidence": self.sky_confidence,
             "sky_margin": self.sky_margin,
         }
+
+
+def recipe_of(
+    dataset: Dataset, sources: Sequence[SceneFile], recipe: Recipe, library: TargetLibrary | None
+) -> dict[str, Any]:
+    """All that decides the content of a built dataset but the files it is made from.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    sources : sequence of SceneFile
+        The backgrounds.
+    recipe : Recipe
+    library : TargetLibrary, optional
+        None: made of the dataset's own donors.
+
+    Returns
+    -------
+    dict
+        Plain values; a build can only be resumed where they are equal.
+    """
+    return {
+        **recipe.to_dict(),
+        "version": __version__,
+        "layout": dataset.layout,
+        "span": next((source.span for source in sources), None),
+        "scenes": len(sources),
+        "names_sha256": hashlib.sha256("\n".join(s.name for s in sources).encode()).hexdigest(),
+        "splits": {split: digest_of(names) for split, names in dataset.splits.items()},
+        "sky": _sky_source(sources, recipe.config.region),
+        "library": library.digest if library is not None else "own donors",
+    }
+
+
+def _sky_source(sources: Sequence[SceneFile], region: str) -> dict[str, Any]:
+    """For how many scenes a sky is given, and the digest of the network that finds the others.
+
+    Drawn scenes, which have no files, bring theirs.
+    """
+    given = sum(source.sky is not None or not source.files() for source in sources)
+    predicts = region != "anywhere" and given < len(sources)
+    return {"given": given, "network": shipped().digest if predicts else None}
 
 
 def copy_name(name: str, copy: int) -> str:

@@ -3,17 +3,54 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 
-from densesirst_gen.files.atomic import pixel_digest
+from densesirst_gen.files.atomic import OutputError, pixel_digest
+from densesirst_gen.files.folder import BuildFolder
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.stamps import pixels_of
 from densesirst_gen.scene.scene import Scene
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _is_digests(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+def _is_coco(value: Any) -> bool:
+    return isinstance(value, dict) and (not value or value.keys() == {"image", "annotations"})
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "source", "sky", "skip_reason", "plan", "error"), _is_text),
+    **dict.fromkeys(("copy", "area"), _is_count),
+    **dict.fromkeys(("counts", "dropped"), _is_counts),
+    **dict.fromkeys(("inputs", "notes"), _is_list),
+    "sky_confidence": lambda value: value is None or isinstance(value, int | float),
+    "files": _is_digests,
+    "coco": _is_coco,
+}
+"""What may stand in a record that is read."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +106,39 @@ class Record:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The record that `to_dict` gave. Raises TypeError if it is none."""
+        """The record that `to_dict` gave. ValueError says why it is none."""
+        for name, value in values.items():
+            if name not in FITS:
+                raise ValueError(f"a record has no {name!r}")
+            if not FITS[name](value):
+                raise ValueError(f"{name} can't be {str(value)[:40]!r}")
+        if not {"name", "source", "copy"} <= values.keys():
+            raise ValueError("a record has name, source and copy")
         return cls(**values)
+
+
+def records_of(folder: BuildFolder, *, by_name: bool = False) -> Iterator[Record]:
+    """The records in a journal, one in memory at a time.
+
+    Parameters
+    ----------
+    folder : BuildFolder
+    by_name : bool
+        In order of the names; else as they were written.
+
+    Raises
+    ------
+    OutputError
+        For a line that is none.
+    """
+    for entry in folder.sorted_entries() if by_name else folder.entries():
+        try:
+            yield Record.from_dict(entry)
+        except ValueError as error:
+            raise OutputError(
+                f"{folder.journal}: the line of {entry['name']!r} is no record of a scene "
+                f"({error}); delete {folder.root} to begin anew"
+            ) from error
 
 
 def scene_counts(background: Scene, plan: PastePlan) -> dict[str, int]:

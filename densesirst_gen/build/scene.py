@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+
+from densesirst_gen.build.inputs import check_unchanged, digests_of, file_digests
+from densesirst_gen.build.names import too_long
 from densesirst_gen.build.recipe import Recipe, copy_name
 from densesirst_gen.build.record import Record, plan_line, scene_counts
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.coco import coco_image
 from densesirst_gen.datasets.devkit import devkit_files, image_path
-from densesirst_gen.files.atomic import file_digest, write_files
+from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
@@ -23,8 +29,26 @@ from densesirst_gen.scene.scene import Scene, SceneError
 from densesirst_gen.sky.predict import usable_sky
 
 
+class Task(NamedTuple):
+    """A scene to make.
+
+    Parameters
+    ----------
+    source : SceneFile
+        The background.
+    copy : int
+        Which copy of it.
+    noted : mapping of str to str, optional
+        What `densesirst_gen.build.inputs.digests_of` gave at the start; None: not asked.
+    """
+
+    source: SceneFile
+    copy: int
+    noted: Mapping[str, str] | None = None
+
+
 def produce(
-    task: tuple[SceneFile, int],
+    task: Task,
     recipe: Recipe,
     library: Path,
     out: Path | None,
@@ -35,8 +59,7 @@ def produce(
 
     Parameters
     ----------
-    task : (SceneFile, int)
-        The background, and which copy.
+    task : Task
     recipe : Recipe
     library : Path
         File of the target library.
@@ -50,13 +73,19 @@ def produce(
     Returns
     -------
     Record
-        The scene's line in the journal. A background that can't be read gives ``error`` and no
-        files.
+        The scene's line in the journal. A background that can't be read, or whose name is too long
+        for the files, gives ``error`` and no files.
+
+    Raises
+    ------
+    RefusedError
+        If the background is no longer what was noted of it.
     """
-    source, copy = task
-    record = Record(copy_name(source.name, copy), source.name, copy)
+    source, copy, noted = task
+    record = _begun(source, copy, noted, out)
+    if record.error:
+        return record
     try:
-        record = replace(record, inputs=[file_digest(path) for path in source.files()])
         background, notes = source.load_with_notes()
         background, usable, sky = usable_sky(
             background,
@@ -70,7 +99,7 @@ def produce(
     targets = load_library(library)
     rng = scene_rng(recipe.seed, source.name, copy)
     plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
-    if plan.skip_reason == "no_sky" and background.sky is not None and background.sky.any():
+    if plan.skip_reason == "no_sky" and _is_unsure(background, usable):
         plan = replace(plan, skip_reason="unsure_sky")
     record = replace(
         record,
@@ -84,6 +113,22 @@ def produce(
         return record
     scene = replace(_rendered(background, targets, plan, device), name=record.name)
     return _written(scene, background, plan, targets, record, recipe, out)
+
+
+def _begun(
+    source: SceneFile, copy: int, noted: Mapping[str, str] | None, out: Path | None
+) -> Record:
+    name = copy_name(source.name, copy)
+    found = digests_of(source)
+    if noted is not None:
+        check_unchanged(source, noted, found)
+    return Record(name, source.name, copy, file_digests(found), error=too_long(name, out))
+
+
+def _is_unsure(background: Scene, usable: np.ndarray | None) -> bool:
+    """Whether there is sky, but of none of it one is sure: only where it is predicted."""
+    has_sky = background.sky is not None and bool(background.sky.any())
+    return has_sky and usable is not None and not usable.any()
 
 
 def _rendered(scene: Scene, library: TargetLibrary, plan: PastePlan, device: str) -> Scene:

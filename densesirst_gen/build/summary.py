@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from densesirst_gen.build.record import Record
 
@@ -35,6 +36,17 @@ class BuildSummary:
     dropped: dict[str, int]
     sky: dict[str, int]
     set_aside: dict[str, str]
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """The summary of plain values, as in a manifest. ValueError says why it is none."""
+        kinds = {f.name: int if f.type == "int" else dict for f in fields(cls)}
+        if not isinstance(values, dict) or values.keys() != kinds.keys():
+            raise ValueError(f"a summary has {', '.join(kinds)}")
+        wrong = [name for name, kind in kinds.items() if not isinstance(values[name], kind)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} can't be {str(values[wrong[0]])[:40]!r}")
+        return cls(**values)
 
     @property
     def n_targets(self) -> int:

@@ -10,12 +10,14 @@ from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
 from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
+from densesirst_gen.cli.inspect import inspect
 from densesirst_gen.cli.library import library
 from densesirst_gen.cli.options import EXIT_CODES
 from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
 from densesirst_gen.cli.train import detect, train, worth
+from densesirst_gen.cli.verify import verify
 from densesirst_gen.version import __version__
 
 
@@ -27,8 +29,21 @@ def cli() -> None:
     """Make infrared small target datasets with dense clusters of targets."""
 
 
-for command in (build, completion, detect, evaluate, library, replay, sky, stats, train, worth):
+for command in (
+    build,
+    completion,
+    detect,
+    evaluate,
+    inspect,
+    library,
+    replay,
+    sky,
+    stats,
+    train,
+    worth,
+):
     cli.add_command(command)
+cli.add_command(verify)
 
 
 def main() -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -28,7 +27,7 @@ from densesirst_gen.cli.options import (
     sky_store,
     span_option,
 )
-from densesirst_gen.paste.config import PROFILES, PasteConfig
+from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_config
 from densesirst_gen.settings import ConfigError
 from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
@@ -66,18 +65,11 @@ def _option_type(f: Any) -> dict[str, Any]:
 def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -> PasteConfig:
     """Flags over the file over the profile."""
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8-sig")) if file else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{file}: not TOML ({error})", param_hint="--config") from error
-    chosen = profile or values.pop("profile", "bag-cp")
-    values.pop("profile", None)
-    if chosen not in PROFILES:
-        raise click.BadParameter(f"profile must be one of {', '.join(PROFILES)}, got {chosen!r}")
-    values |= {name: value for name, value in flags.items() if value is not None}
-    try:
-        return PasteConfig.from_dict(values, PROFILES[chosen])
+        return toml_config(file.read_bytes() if file else b"", profile, flags)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+        flagged = any(value is not None for value in flags.values())
+        place = f"{file}{' and flags' * flagged}: " if file else ""
+        raise click.UsageError(f"{place}{error}") from error
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
@@ -181,7 +173,7 @@ def build(
     for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
         click.echo(printable(f"note: {note}"), err=True)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
-    _check_apart(folder, dataset.root)
+    _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
         summary = build_dataset(
@@ -219,10 +211,12 @@ def _device(name: str) -> str:
     return name
 
 
-def _check_apart(out: Path, backgrounds: Path) -> None:
-    inner, outer = out.resolve(), backgrounds.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise click.UsageError(f"--out {out} and --backgrounds {backgrounds} lie in each other")
+def _check_apart(out: Path, backgrounds: Path, **others: Path | None) -> None:
+    from densesirst_gen.build.apart import lie_in_each_other
+
+    for name, path in {"backgrounds": backgrounds, **others}.items():
+        if path is not None and lie_in_each_other(out, path):
+            raise click.UsageError(f"--out {out} and --{name} {path} lie in each other")
 
 
 def _load_library(path: Path | None) -> TargetLibrary | None:

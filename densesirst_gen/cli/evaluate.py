@@ -24,17 +24,20 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import SceneFile
+    from densesirst_gen.datasets import Dataset, SceneFile
     from densesirst_gen.detection.evaluation.evaluate import Evaluation
     from densesirst_gen.detection.evaluation.predictions import Predictions
 
 STDOUT = "-"
 MATCHINGS = ("hungarian", "first", "dnanet_legacy")
 EMPTY = ("skip", "zero", "one")
+IDS = ("coco", "stem")
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
-@click.option("--predictions", "-p", type=path_in, help="COCO results, or a folder of maps")
+@click.option(
+    "--predictions", "-p", type=path_in, help="boxes in a file, or a folder of maps or boxes"
+)
 @click.option(
     "--checkpoint", "-c", type=path_in, help="or a trained detector: a run or its weights"
 )
@@ -45,6 +48,14 @@ EMPTY = ("skip", "zero", "one")
 @span_option
 @click.option("--split", "names", type=path_in, help="file of the scenes to score")
 @click.option("--limit", type=click.IntRange(0), help="score the first N scenes only")
+@click.option(
+    "--ids",
+    type=click.Choice(IDS),
+    help="numbers that name images: ids of the COCO file, or in names  [what is possible]",
+)
+@click.option(
+    "--suffix", help="behind the scenes' names in the names of files, such as _Pred  [recognised]"
+)
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -97,6 +108,8 @@ def evaluate(
     span: tuple[float, float] | None,
     names: Path | None,
     limit: int | None,
+    ids: str | None,
+    suffix: str | None,
     max_dets: int,
     split_peaks: bool,
     json_out: str | None,
@@ -115,8 +128,10 @@ def evaluate(
     densesirst-gen evaluate -p results.json -d dense/ --split dense/Splits/test.txt
     densesirst-gen evaluate -p maps/ -d dense/ --plots figures --json scores.json
 
-    A map is named like its scene; its values are 0..1, or 0..255 or 0..65535 by bit depth. The
-    image_id of a COCO result is a scene's name, or an id of the dataset's own COCO file.
+    A map is named like its scene; its values are 0..1, or 0..255 or 0..65535 by bit depth. Boxes
+    are COCO results (JSON), CSV, VOC's comp3/comp4, or a text file for each scene (YOLO; conf x1
+    y1 x2 y2). Their image is a file_name, a scene's name, or an id of the dataset's COCO file.
+    Predictions for one split are scored on that split.
     """
     if (predictions is None) == (checkpoint is None):
         raise click.UsageError("give either --predictions or --checkpoint")
@@ -135,16 +150,35 @@ def evaluate(
             files, found = _detected(checkpoint, files, Path(folder), side, noise, jobs)
         else:
             assert predictions is not None
-            found = read_predictions(predictions, opened, [file.name for file in files])
+            named = [file.name for file in files]
+            found = read_predictions(predictions, opened, named, ids=ids, suffix=suffix)
+            if names is None and limit is None:
+                files, found = _of_their_split(opened, files, found)
         for note in () if quiet else (*opened.notes(), *found.notes()):
             click.echo(printable(f"note: {note}"), err=True)
         split = "peak" if split_peaks else "none"
         scoring = Scoring(max_dets=max_dets or None, split=split, **rules)
         with progress_bar(quiet) as progress:
             evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
+        for note in () if quiet else evaluation.notes:
+            click.echo(printable(f"note: {note}"), err=True)
         if plots:
             _write_plots(plots, evaluation, files, found)
     _tell(evaluation, found, dataset, json_out, quiet=quiet)
+
+
+def _of_their_split(
+    dataset: Dataset, files: Sequence[SceneFile], found: Predictions
+) -> tuple[Sequence[SceneFile], Predictions]:
+    """Scenes and predictions of the one split that was predicted; all, if there is no such."""
+    from densesirst_gen.detection.evaluation.split import covered_split, narrowed
+
+    split = covered_split(found, dataset.splits, [file.name for file in files])
+    if split is None:
+        return files, found
+    members = set(dataset.splits[split])
+    kept = [file for file in files if file.name in members]
+    return kept, narrowed(found, split, [file.name for file in kept])
 
 
 def _detected(
@@ -211,5 +245,6 @@ def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) ->
         "predictions": str(predictions.source),
         "missing": list(predictions.missing),
         "extra": list(predictions.extra),
+        "notes": [*predictions.notes(), *evaluation.notes],
         **evaluation.to_dict(),
     }

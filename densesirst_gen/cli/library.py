@@ -105,8 +105,7 @@ def _tell_library(shown: TargetLibrary, path: Path, *, quiet: bool, as_json: boo
     if as_json:
         click.echo(json.dumps(values))
     elif not quiet:
-        left_out = ", ".join(f"{n} by {reason}" for reason, n in shown.left_out.items())
         click.echo(
             f"{path}: {values['n']} {shown.kind} of {values['n_scenes']} scenes, at most "
-            f"{values['largest_side_px']} px; left out: {left_out or 'none'}"
+            f"{values['largest_side_px']} px; left out: {shown.left_out_text}"
         )

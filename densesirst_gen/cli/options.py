@@ -39,6 +39,7 @@ def open_dataset(
     *,
     span: tuple[float, float] | None = None,
 ) -> Dataset:
+    """The dataset that an argument names: a folder, a COCO file, or ``demo[:SEED]``."""
     name, _, seed = backgrounds.partition(":")
     if name == "demo" and not Path(backgrounds).exists():
         from densesirst_gen.datasets.demo import demo_dataset
@@ -55,6 +56,7 @@ def open_dataset(
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
+    """Names of the scenes to use: those of a split file, at most `limit` of them."""
     from densesirst_gen.datasets import read_split
 
     names = [scene.name for scene in dataset.scenes]
@@ -114,6 +116,7 @@ def sky_store(cache: str | None) -> Path | None:
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has."""
     for option in reversed(common_options):
         command = option(command)
     return command

@@ -9,6 +9,8 @@ from typing import Protocol
 from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
+from densesirst_gen.datasets.inventory import Inventory, take_inventory
+from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.splits import read_split
 
@@ -29,10 +31,10 @@ class Layout(Protocol):
 
     EXPECTS: str
 
-    def matches(self, root: Path) -> bool:
-        """Whether the folder has this layout."""
+    def matches(self, inventory: Inventory) -> bool:
+        """Whether a folder has this layout."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, inventory: Inventory) -> Dataset:
         """Read it."""
 
 
@@ -40,8 +42,8 @@ class Layout(Protocol):
 LAYOUTS: dict[str, Layout] = {
     "devkit": devkit,
     "sirst": sirst,
-    "coco": coco_reader,
     "folders": folders,
+    "coco": coco_reader,
     "plain": plain,
 }
 
@@ -74,7 +76,8 @@ def read_dataset(
     root = Path(root)
     if layout is not None and layout not in LAYOUTS:
         raise DatasetError(f"unknown layout {layout!r}, known are {', '.join(LAYOUTS)}")
-    dataset = LAYOUTS[layout or detect_layout(root)].read(root)
+    inventory = take_inventory(root) if root.is_dir() else Inventory(root)
+    dataset = LAYOUTS[layout or _recognised(inventory)].read(inventory)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
     return dataset if span is None else with_span(dataset, span)
 
@@ -88,11 +91,32 @@ def detect_layout(root: str | PathLike[str]) -> str:
         If none does; it says what was looked for and what is there.
     """
     root = Path(root)
+    return _recognised(take_inventory(root) if root.is_dir() else Inventory(root))
+
+
+def _recognised(inventory: Inventory) -> str:
+    if len(sets := several_sets(inventory)) > 1:
+        raise DatasetError(
+            f"{inventory.root}: {len(sets)} datasets lie below ({examples(sets)}), name one of them"
+        )
     for name, layout in LAYOUTS.items():
-        if layout.matches(root):
+        if layout.matches(inventory):
             return name
+    raise DatasetError(_unknown(inventory))
+
+
+def _unknown(inventory: Inventory) -> str:
+    """Why no layout fits: what was looked for, and what is there."""
+    root = inventory.root
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder")
+        return f"{root}: no such folder"
+    if inventory.images and (beside := plain.labels_beside(inventory)):
+        return (
+            f"{root}: images with labels that are not read ({'; '.join(beside)}). The nearest "
+            "layout is plain, a folder of images without labels: --layout plain takes it so, and "
+            "what is a target in the images then has no label"
+        )
     wanted = "".join(f"\n  {name}: {layout.EXPECTS}" for name, layout in LAYOUTS.items())
     found = examples(sorted(path.name for path in root.iterdir())) or "nothing"
-    raise DatasetError(f"{root}: no known layout. Looked for{wanted}\nFound: {found}")
+    unread = "".join(f"\n{note}" for note in folders.unread(inventory))
+    return f"{root}: no known layout. Looked for{wanted}\nFound: {found}{unread}"

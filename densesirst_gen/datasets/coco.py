@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from densesirst_gen.scene.annotate import Annotations, masks_to_rle, points_on_m
 from densesirst_gen.scene.scene import Scene
 
 CATEGORY_ID = 1
+MAX_DIGITS = 16
+"""Shorter numbers are exact in every program that reads JSON."""
 
 Record = dict[str, Any]
 
@@ -79,21 +82,46 @@ def coco_text(
     Yields
     ------
     bytes
-        JSON; images and annotations are numbered from 1 in their order.
+        JSON; images are numbered as `image_ids` says, annotations from 1 in their order.
     """
+    ids = image_ids(entry["image"]["file_name"] for entry in entries())
     categories = [{"id": CATEGORY_ID, "name": category, "supercategory": ""}]
     head = json.dumps({"info": dict(info), "licenses": [], "categories": categories})
     yield head[:-1].encode()
     yield b', "images": ['
-    yield from _json_lines({**entry["image"], "id": i} for i, entry in enumerate(entries(), 1))
+    numbered = zip(ids, entries(), strict=True)
+    yield from _json_lines({**entry["image"], "id": i} for i, entry in numbered)
     yield b'], "annotations": ['
-    yield from _json_lines(_numbered_annotations(entries()))
+    yield from _json_lines(_numbered_annotations(zip(ids, entries(), strict=True)))
     yield b"]}\n"
 
 
-def _numbered_annotations(entries: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
+def image_ids(file_names: Iterable[str]) -> list[int]:
+    """Ids for images: the numbers that their names are, so that YOLO's ids are the same.
+
+    Parameters
+    ----------
+    file_names : iterable of str
+
+    Returns
+    -------
+    list of int
+        From 1 on if one of the names, without folder and suffix, is no whole number of at most 15
+        digits, or two are the same number.
+    """
+    stems = [PurePosixPath(name).stem for name in file_names]
+    if all(stem.isascii() and stem.isdecimal() and len(stem) < MAX_DIGITS for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(stems) + 1))
+
+
+def _numbered_annotations(
+    entries: Iterable[tuple[int, Mapping[str, Any]]],
+) -> Iterator[Record]:
     number = count(1)
-    for image_id, entry in enumerate(entries, 1):
+    for image_id, entry in entries:
         for annotation in entry["annotations"]:
             yield {"id": next(number), **annotation, "image_id": image_id}
 

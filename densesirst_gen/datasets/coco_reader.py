@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
+from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
 from densesirst_gen.datasets.segmentation import segment_labels
 from densesirst_gen.scene.scene import SceneError
 
-EXPECTS = "one *coco*.json, instances*.json or annotations.json, here or in annotations/"
-FILE_NAMES = re.compile(r"coco|^instances|^_?annotations")
+EXPECTS = "one JSON file of COCO's grammar, under any name"
 MAX_BYTES = 1_000_000_000
 
 Record = dict[str, Any]
@@ -43,6 +42,11 @@ class CocoSceneFile(SceneFile):
     segmentations: tuple[Any, ...] = field(default=(), hash=False)
     n_crowds: int = 0
 
+    @property
+    def has_labels(self) -> bool:
+        """Every image of the file is annotated."""
+        return True
+
     def has_targets(self) -> bool:
         """Whether there is a segmentation."""
         return bool(self.segmentations)
@@ -63,26 +67,23 @@ class CocoSceneFile(SceneFile):
         return labels
 
 
-def matches(root: Path) -> bool:
+def matches(inventory: Inventory) -> bool:
     """Whether a path is a JSON file, or a folder with a file named like COCO annotations."""
-    return bool(_files(root))
+    root = inventory.root
+    return (root.is_file() and root.suffix == ".json") or bool(inventory.labels.get("COCO"))
 
 
-def read(root: Path) -> Dataset:
+def read(inventory: Inventory) -> Dataset:
     """The dataset of the one COCO file in a folder, or of the file itself."""
-    files = _files(root)
+    root = inventory.root
+    if root.is_file():
+        return read_coco(root)
+    files = inventory.labels.get("COCO", [])
     if len(files) != 1:
         raise DatasetError(
             f"{root}: {len(files)} COCO files ({examples(f.name for f in files)}), name one of them"
         )
     return read_coco(files[0])
-
-
-def _files(root: Path) -> list[Path]:
-    if root.is_file():
-        return [root] if root.suffix == ".json" else []
-    found = [*root.glob("*.json"), *root.glob("annotations/*.json")]
-    return sorted(path for path in found if FILE_NAMES.search(path.name))
 
 
 def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = None) -> Dataset:
@@ -116,6 +117,7 @@ def read_coco(path: str | PathLike[str], images: str | PathLike[str] | None = No
 
 
 def read_json(path: Path) -> Any:
+    """What a JSON file holds; DatasetError, naming it, if it can't be read."""
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise DatasetError(f"{path}: not a file of at most {MAX_BYTES} bytes")
     try:
@@ -165,6 +167,7 @@ def _segmentations(
 
 
 def by_id(records: Iterable[Record], what: str) -> dict[Any, Record]:
+    """Records by their id; DatasetError if two have the same."""
     found: dict[Any, Record] = {}
     for record in records:
         if found.setdefault(record["id"], record) is not record:

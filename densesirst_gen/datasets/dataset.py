@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +32,9 @@ class SceneFile:
         Sky mask; None: not annotated.
     span : tuple of float, optional
         (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
+    ignored : tuple of (x0, y0, x1, y1)
+        Boxes, half-open, px, of regions that are neither target nor background: a detection there
+        is not judged.
     """
 
     name: str
@@ -39,10 +42,16 @@ class SceneFile:
     mask: Path | None = None
     sky: Path | None = None
     span: tuple[float, float] | None = None
+    ignored: tuple[tuple[float, float, float, float], ...] = ()
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
         return tuple(path for path in (self.image, self.mask, self.sky) if path is not None)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is an annotation of targets, be it of none."""
+        return self.mask is not None
 
     def has_targets(self) -> bool:
         """Whether there is a target; looks at the mask only. CodecError if it cannot be decoded."""
@@ -112,6 +121,8 @@ class Dataset:
         Names in the split files that have no scene.
     annotations : Path, optional
         The one file with the annotations of all scenes, where the layout has one.
+    remarks : tuple of str
+        What was passed over or decided in reading, each with a count and an example.
     """
 
     root: Path
@@ -120,6 +131,7 @@ class Dataset:
     splits: Splits = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """What a careful reader should know: where files are missing that others have."""
@@ -130,7 +142,7 @@ class Dataset:
         if self.absent:
             found = examples(self.absent)
             notes.append(f"{len(self.absent)} names in the splits have no scene: {found}")
-        return notes
+        return [*notes, *self.remarks]
 
     def _gaps(self, kind: str, meaning: str) -> list[str]:
         missing = [scene.name for scene in self.scenes if getattr(scene, kind) is None]
@@ -147,6 +159,7 @@ def make_dataset(
     masks: Mapping[str, Path] | None = None,
     skies: Mapping[str, Path] | None = None,
     splits: Splits | None = None,
+    remarks: Iterable[str] = (),
 ) -> Dataset:
     """Put images and masks together by name.
 
@@ -174,7 +187,7 @@ def make_dataset(
     }
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - images.keys()))
-    return Dataset(root, layout, tuple(scenes), present, absent)
+    return Dataset(root, layout, tuple(scenes), present, absent, remarks=tuple(remarks))
 
 
 def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:

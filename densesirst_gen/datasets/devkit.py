@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
+from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images
 from densesirst_gen.datasets.splits import read_splits
 from densesirst_gen.datasets.voc import write_mask_voc, write_voc
@@ -36,14 +37,16 @@ PALETTES = {
 File = tuple[str, bytes]
 
 
-def matches(root: Path) -> bool:
+def matches(inventory: Inventory) -> bool:
     """Whether a folder is a devkit or holds one."""
+    root = inventory.root
     kit = _kit(root)
     return (kit / "PNGImages").is_dir() and any((kit / p).is_dir() for p in ("SIRST", "SkySeg"))
 
 
-def read(root: Path) -> Dataset:
+def read(inventory: Inventory) -> Dataset:
     """The scenes of a devkit; binary masks come before palette masks."""
+    root = inventory.root
     kit = _kit(root)
     images = list_images(kit, "PNGImages", nested=True)
     splits = read_splits(kit, kit.glob("Splits/*.txt"), images)

@@ -1,66 +1,106 @@
-"""Folders of images beside folders of masks, as the public IRSTD datasets have them.
+"""Images and their masks in folders of any name, as people and the public IRSTD datasets have them.
 
-``images/`` + ``masks/`` (BasicIRSTD, DNANet, NUDT-SIRST), ``IRSTD1k_Img/`` + ``IRSTD1k_Label/``, or
-either inside ``train/``, ``trainval/``, ``val/``, ``test/`` (SIRST-Aug, AGPCNet). Subsets become
-splits, and part of the name: ``train/a``.
+``images/`` + ``masks/`` (BasicIRSTD, DNANet, NUDT-SIRST), ``IRSTD1k_Img/`` + ``IRSTD1k_Label/``,
+``Ver_image/`` + ``Ver_lable/`` (UIU-Net), ``1_1.png`` + ``1_2.png`` (MDvsFA), ``train_images/`` +
+``train_masks/`` (IRSAM), or any of these inside ``train/``, ``val/``, ``test/`` (SIRST-Aug). What
+is a mask is told by what it holds. Lists of names are splits, and so are folders called like parts.
 """
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
-from densesirst_gen.datasets.paths import list_images
-from densesirst_gen.datasets.splits import read_splits
+from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted
+from densesirst_gen.datasets.pairing import Pairing, pair
+from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.splits import find_splits, folder_splits
+from densesirst_gen.files.codec import CodecError, read_mask
+from densesirst_gen.scene.annotate import label_mask
 
-EXPECTS = "images/ and masks/, IRSTD1k_Img/ and IRSTD1k_Label/, or either inside train/, test/"
-PAIRS = (("images", "masks"), ("IRSTD1k_Img", "IRSTD1k_Label"))
-SUBSETS = ("train", "trainval", "val", "test")
-LISTS = ("img_idx/*.txt", "[0-9]*_[0-9]*/*.txt", "splits/*.txt")
-
-
-def matches(root: Path) -> bool:
-    """Whether a folder, or one of its subsets, has images and masks side by side."""
-    return any(_pair(folder) for folder in (root, *(root / subset for subset in SUBSETS)))
+EXPECTS = "images and their masks in folders of any names, or side by side"
+N_LOOKED_AT = 8
 
 
-def read(root: Path) -> Dataset:
-    """The pairs of image and mask, with the lists or the subsets as splits."""
-    if _pair(root):
-        images, masks = _paths(root, "")
-        return make_dataset(root, "folders", images, masks=masks, splits=_lists(root, images))
-    subsets = {subset: _paths(root, f"{subset}/") for subset in SUBSETS}
-    splits = {subset: tuple(images) for subset, (images, _) in subsets.items() if images}
-    images = dict(chain(*(images.items() for images, _ in subsets.values())))
-    masks = dict(chain(*(masks.items() for _, masks in subsets.values())))
-    return make_dataset(root, "folders", images, masks=masks, splits=splits)
+def matches(inventory: Inventory) -> bool:
+    """Whether there are images, and masks that belong to them."""
+    return bool(inventory.images) and bool(inventory.masks)
 
 
-def _pair(folder: Path) -> tuple[str, ...]:
-    """The names of the image and the mask folder in `folder`, empty if it lacks one."""
-    here = (pair for pair in PAIRS if all((folder / name).is_dir() for name in pair))
-    return next(here, ())
+def read(inventory: Inventory) -> Dataset:
+    """The pairs of image and mask, with the lists or the folders of parts as splits."""
+    root, pairing = inventory.root, pair(inventory)
+    if inventory.masks and not pairing.masks:
+        masks = [str(path) for group in inventory.masks for path in group.files.values()]
+        raise DatasetError(
+            f"{root}: none of {len(masks)} masks ({examples(masks)}) "
+            f"is named like an image ({examples(pairing.images)})"
+        )
+    splits = splits_of(inventory, pairing.images)
+    remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))
+    return make_dataset(
+        root, "folders", pairing.images, masks=pairing.masks, splits=splits, remarks=remarks
+    )
 
 
-def _paths(root: Path, prefix: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and masks below a prefix such as ``train/``, which becomes part of the names."""
-    found = [
-        {prefix + name: path for name, path in list_images(root, prefix + folder).items()}
-        for folder in _pair(root / prefix)
+def splits_of(inventory: Inventory, images: dict[str, Path]) -> Splits:
+    """By the lists of names; where there is none, by the folders of the images."""
+    root = inventory.root
+    lists = find_splits(root, inventory.lists, images)
+    if lists:
+        return {split: names for split, (_, names) in lists.items()}
+    parents = {name: path.parent.relative_to(root).as_posix() for name, path in images.items()}
+    return folder_splits(parents)
+
+
+def _unpaired(inventory: Inventory, pairing: Pairing) -> list[str]:
+    notes = []
+    if pairing.orphans:
+        notes.append(f"masks without an image: {counted(pairing.orphans, inventory.root)}")
+    if pairing.rivals:
+        notes.append(f"masks in {examples(pairing.rivals)} are passed over for nearer ones")
+    return notes
+
+
+def _points(pairing: Pairing) -> list[str]:
+    """A note if the masks are points: of a sample every target is one pixel."""
+    paths = list(pairing.masks.values())
+    areas: list[int] = []
+    for path in paths[:: max(1, len(paths) // N_LOOKED_AT)][:N_LOOKED_AT]:
+        try:
+            labels = label_mask(read_mask(path).array)
+        except CodecError:
+            continue
+        areas += np.bincount(labels.ravel())[1:].tolist()
+    if not areas or max(areas) > 1:
+        return []
+    where = sorted({path.parent.name for path in paths})
+    return [
+        f"masks in {examples(where)} are point labels: of {len(areas)} targets looked at every one "
+        "is one pixel"
     ]
-    return (found[0], found[1]) if found else ({}, {})
 
 
-def _lists(root: Path, images: dict[str, Path]) -> Splits:
-    """Splits of the first kind of list that is there; ``train_NAME.txt`` counts as train."""
-    by_name = [root / f"{subset}.txt" for subset in SUBSETS if (root / f"{subset}.txt").is_file()]
-    files = next(filter(None, (sorted(root.glob(pattern)) for pattern in LISTS)), by_name)
-    splits = read_splits(root, files, images)
-    short = {_short(stem): names for stem, names in splits.items()}
-    return short if len(short) == len(splits) else splits
+def left_over(inventory: Inventory) -> list[str]:
+    """Notes on what lies under a root and is not read."""
+    root = inventory.root
+    notes = [
+        f"labels passed over, masks are read: {kind}, {counted(paths, root)}"
+        for kind, paths in inventory.labels.items()
+    ]
+    return notes + unread(inventory)
 
 
-def _short(stem: str) -> str:
-    head = stem.split("_")[0]
-    return head if head in SUBSETS else stem
+def unread(inventory: Inventory) -> list[str]:
+    """Notes on files in formats that are not read, and on folders that were not entered."""
+    root = inventory.root
+    notes = [
+        f"not read, {suffix} files: {counted(paths, root)}"
+        + (" (unpack it first)" if suffix in ARCHIVES else "")
+        for suffix, paths in inventory.others.items()
+    ]
+    if inventory.skipped:
+        notes.append(f"not entered: {examples(sorted(set(inventory.skipped)))}")
+    return notes

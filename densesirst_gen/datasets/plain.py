@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
-from densesirst_gen.datasets.paths import list_images
+from densesirst_gen.datasets.folders import splits_of, unread
+from densesirst_gen.datasets.inventory import MASK_WORD, Inventory, counted
+from densesirst_gen.datasets.paths import DatasetError
 
-EXPECTS = "images in any subfolder, and no names that look like masks"
-LOOKS_LIKE_MASK = re.compile(r"mask|label|annot|_pixels0|(^|/)gt/", re.IGNORECASE)
-
-
-def matches(root: Path) -> bool:
-    """Whether there are images, and nothing that looks like masks among them."""
-    names = list_images(root, nested=True)
-    return bool(names) and not any(LOOKS_LIKE_MASK.search(name) for name in names)
+EXPECTS = "images in any subfolder, and nothing that could be labels of them"
 
 
-def read(root: Path) -> Dataset:
-    """Every image below the folder, without masks, named by its path."""
-    return make_dataset(root, "plain", list_images(root, nested=True))
+def matches(inventory: Inventory) -> bool:
+    """Whether there are images, and nothing that could be labels of them."""
+    return bool(inventory.images) and not labels_beside(inventory)
+
+
+def read(inventory: Inventory) -> Dataset:
+    """Every image below the folder, named by its path; masks are no images."""
+    images = {
+        f"{group.folder}/{stem}" if group.folder else stem: path
+        for group in inventory.images
+        for stem, path in group.files.items()
+    }
+    if not images:
+        raise DatasetError(f"{inventory.root}: no images in the plain layout")
+    beside = [f"labels passed over: {found}" for found in labels_beside(inventory)]
+    remarks = (*beside, *unread(inventory))
+    splits = splits_of(inventory, images)
+    return make_dataset(inventory.root, "plain", images, splits=splits, remarks=remarks)
+
+
+def labels_beside(inventory: Inventory) -> list[str]:
+    """What could be labels of the images, each with a count and an example."""
+    root = inventory.root
+    found = [f"{kind}, {counted(paths, root)}" for kind, paths in inventory.labels.items()]
+    found += [
+        f"masks in {group.label}, {counted(group.files.values(), root)}"
+        for group in inventory.groups
+        if group.is_mask
+    ]
+    found += [
+        f"{suffix} files, {counted(named, root)}"
+        for suffix, paths in inventory.others.items()
+        if (named := [p for p in paths if MASK_WORD.search(inventory.relative(p))])
+    ]
+    return found

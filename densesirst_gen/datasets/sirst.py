@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
+from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import list_images, unique
 from densesirst_gen.datasets.splits import read_splits
 
@@ -20,15 +21,17 @@ EXPECTS = (
 IMAGE_FOLDERS = (("mixed",), ("images/targets", "images/backgrounds"), ("images",))
 
 
-def matches(root: Path) -> bool:
+def matches(inventory: Inventory) -> bool:
     """Whether a folder looks like SIRST v2 or v1."""
+    root = inventory.root
     is_v2 = (root / "annotations/masks").is_dir()
     is_v1 = (root / "masks").is_dir() and (root / "idx_427").is_dir()
     return (is_v2 or is_v1) and bool(_images(root))
 
 
-def read(root: Path) -> Dataset:
+def read(inventory: Inventory) -> Dataset:
     """The scenes of SIRST, each image once; DatasetError if names come twice."""
+    root = inventory.root
     images = _images(root)
     masks = list_images(root, "annotations/masks") or list_images(root, "masks")
     files = chain(root.glob("splits/*.txt"), root.glob("idx_427/*.txt"))

@@ -1,14 +1,18 @@
-"""Split files: one scene name a line."""
+"""The parts of a dataset: lists of scene names, and folders that are called like parts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
+from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import DatasetError, confined, examples
-from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.datasets.split_words import part_of
+
+MAX_BYTES = 50_000_000
 
 
 def read_split(
@@ -16,8 +20,8 @@ def read_split(
 ) -> tuple[str, ...]:
     """Scene names of a split file, in its order.
 
-    Byte order mark, CRLF, blank lines, spaces around a name, image suffixes and repetitions do not
-    matter.
+    Byte order mark, CRLF, blank lines, spaces and quotes around a name, further columns, folders
+    before it, suffixes, case and repetitions do not matter; see `SceneNames.find`.
 
     Parameters
     ----------
@@ -39,35 +43,115 @@ def read_split(
         If the file is missing or not UTF-8, or a line is a path out of the dataset or not one of
         `names`.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not a readable UTF-8 text ({error})") from error
-    known = set(names)
-    found = [_scene_name(line, known) for line in lines if line.strip()]
-    unknown = [name for name in found if name not in known]
-    outside = [name for name in unknown if _leads_out(name)]
-    if outside:
-        raise DatasetError(f"{path}: paths out of the dataset: {examples(outside)}")
+    found, unknown = _matched(path, SceneNames(names))
     if unknown and strict:
         raise DatasetError(f"{path}: {len(unknown)} unknown scenes: {examples(unknown)}")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *unknown]))
 
 
 def read_splits(root: Path, files: Iterable[Path], names: Collection[str]) -> Splits:
     """The splits of some files in `root`, keyed by file stem; hidden files are passed over.
 
     A part of a dataset may keep the split files of the whole: names without a scene stay in.
+
+    Raises
+    ------
+    DatasetError
+        If no line of any of them is a scene.
     """
     visible = [path for path in sorted(files) if not path.name.startswith(".")]
-    return {path.stem: read_split(confined(root, path), names, strict=False) for path in visible}
+    return {path.stem: members for path, members in _read_all(root, visible, names).items()}
 
 
-def _scene_name(line: str, known: set[str]) -> str:
+def find_splits(
+    root: Path, files: Iterable[Path], names: Collection[str]
+) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    """The lists of scenes among some text files: split -> (file, names).
+
+    A file is a list if its name says train, val or test, or if at least half of its lines are
+    scenes, but not all scenes: that is an index. Splits are called by their part where that tells
+    them apart, else by their file, else by folder and file.
+
+    Raises
+    ------
+    DatasetError
+        If no line of any of them is a scene.
+    """
+    known = SceneNames(names)
+    lists = _read_all(root, [path for path in files if _is_list(path, known)], names)
+    keys = _keys(root, lists)
+    return {keys[path]: (path, members) for path, members in lists.items()}
+
+
+def _read_all(
+    root: Path, files: Iterable[Path], names: Collection[str]
+) -> dict[Path, tuple[str, ...]]:
+    known = SceneNames(names)
+    read = {path: _matched(confined(root, path), known) for path in files}
+    if read and not any(found for found, _ in read.values()):
+        worst, (_, unknown) = max(read.items(), key=lambda item: len(item[1][1]))
+        if unknown:
+            raise DatasetError(
+                f"{worst}: no line of {examples(p.name for p in read)} is a scene, such as "
+                f"{examples(unknown[:2])}; scenes are called {examples(sorted(names)[:2])}"
+            )
+    return {path: tuple(dict.fromkeys([*f, *unknown])) for path, (f, unknown) in read.items()}
+
+
+def _keys(root: Path, files: Collection[Path]) -> dict[Path, str]:
+    """What the splits are called."""
+    stems = {path: path.stem for path in files}
+    parts = {path: part_of(path.stem) or path.stem for path in files}
+    full = {path: path.relative_to(root).with_suffix("").as_posix() for path in files}
+    for names in (parts, stems):
+        if len(set(names.values())) == len(names):
+            return names
+    return full
+
+
+def _matched(path: str | PathLike[str], known: SceneNames) -> tuple[list[str], list[str]]:
+    """Scenes, and lines that name none; DatasetError for paths out of the dataset."""
+    found: list[str] = []
+    unknown: list[str] = []
+    for line in _lines(path):
+        scenes = () if ".." in PureWindowsPath(line.strip()).parts else known.listed(line)
+        found.extend(scenes)
+        if not scenes:
+            unknown.append(_bare(line))
+    outside = [name for name in unknown if _leads_out(name)]
+    if outside:
+        raise DatasetError(f"{path}: paths out of the dataset: {examples(outside)}")
+    return found, list(dict.fromkeys(unknown))
+
+
+def _lines(path: str | PathLike[str]) -> list[str]:
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: not a readable UTF-8 text ({error})") from error
+    return [line.strip("\r") for line in text.split("\n") if line.strip()]
+
+
+def _bare(line: str) -> str:
     name = line.strip()
-    if name not in known and PurePath(name).suffix.lower() in FORMATS:
-        return str(PurePath(name).with_suffix(""))
-    return name
+    suffix = PurePosixPath(name).suffix.lower()
+    return name[: -len(suffix)] if suffix in (".png", ".bmp", ".jpg", ".tif", ".tiff") else name
+
+
+def _is_list(path: Path, known: SceneNames) -> bool:
+    if path.stat().st_size > MAX_BYTES:
+        return False
+    try:
+        lines = _lines(path)
+    except DatasetError:
+        return False
+    if part_of(path.stem):
+        return bool(lines) and any(known.listed(line) for line in lines[:1000])
+    if path.suffix.lower() == ".csv" or known.listed(path.stem):
+        return False  # a table, or what belongs to one scene
+    scenes = {name for line in lines for name in known.listed(line)}
+    is_index = len(scenes) == len(known.names)
+    return bool(scenes) and 2 * len(scenes) >= len(lines) and not is_index
 
 
 def _leads_out(name: str) -> bool:
@@ -75,18 +159,54 @@ def _leads_out(name: str) -> bool:
     return bool(path.drive or path.root) or ".." in path.parts
 
 
+def folder_splits(names: Mapping[str, str]) -> Splits:
+    """Splits by the folders that images lie in.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        Scene name -> folder of its image, POSIX, relative to the root.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Empty if no folder is called like a part.
+    """
+    splits: dict[str, list[str]] = {}
+    for name, folder in names.items():
+        part = next(filter(None, map(part_of, PurePosixPath(folder).parts)), "")
+        if part:
+            splits.setdefault(part, []).append(name)
+    return {part: tuple(members) for part, members in splits.items()}
+
+
+# ---- who may give targets
+
+
 def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
     """The scenes that may give targets.
 
-    With splits: those of the training splits (``train``, ``train_*``) that are in no validation or
-    test split; without a training split, all that are in none of these. Without splits: all.
+    With splits: those of the training splits that are in no validation or test split; without a
+    training split those of trainval, else all that are in none of these. Without splits: all.
+    What a split is, its name says, see `split_words.part_of`.
 
     Parameters
     ----------
     dataset : Dataset
+
+    Raises
+    ------
+    DatasetError
+        If there are splits, and of none it can be told what it is.
     """
-    train = _in_splits(dataset, ("train",))
-    held_back = _in_splits(dataset, ("val", "test"))
+    parts = {split: part_of(split) for split in dataset.splits}
+    if parts and not any(parts.values()):
+        raise DatasetError(
+            f"{dataset.root}: of the lists {examples(parts)} none says train, val or test, so "
+            "targets could leak: rename them, or take them away"
+        )
+    train = _in_parts(dataset, parts, "train") or _in_parts(dataset, parts, "trainval")
+    held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
     return tuple(
         scene
         for scene in dataset.scenes
@@ -94,6 +214,19 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
     )
 
 
-def _in_splits(dataset: Dataset, kinds: Sequence[str]) -> set[str]:
-    chosen = (names for split, names in dataset.splits.items() if split.split("_")[0] in kinds)
-    return {name for names in chosen for name in names}
+def _in_parts(dataset: Dataset, parts: Mapping[str, str], part: str) -> set[str]:
+    return {name for split, p in parts.items() if p == part for name in dataset.splits[split]}
+
+
+def held_back_twice(dataset: Dataset) -> list[str]:
+    """Notes on scenes that one list trains on and another holds back: they are held back."""
+    parts = {split: part_of(split) for split in dataset.splits}
+    train = _in_parts(dataset, parts, "train")
+    held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    if not (both := sorted(train & held_back)):
+        return []
+    lists = Counter(s for name in both for s in parts if name in dataset.splits[s])
+    return [
+        f"{len(both)} scenes are in lists of training and of what is held back "
+        f"({examples(lists)}), and give no targets: {examples(both)}"
+    ]

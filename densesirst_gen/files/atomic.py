@@ -34,10 +34,15 @@ def atomic_file(path: Path, parts: Path | None = None) -> Iterator[IO[bytes]]:
         Its folder is made if it is missing.
     parts : Path, optional
         Folder on the same file system for the unfinished file; by default that of `path`.
+
+    Raises
+    ------
+    OSError
+        If it can't be written; it names `path`.
     """
     part = (parts or path.parent) / f".{secrets.token_hex(8)}.part"
     try:
-        with _open_new(part) as file:
+        with naming(path), _open_new(part) as file:
             yield file
         try:
             os.replace(part, path)
@@ -46,6 +51,17 @@ def atomic_file(path: Path, parts: Path | None = None) -> Iterator[IO[bytes]]:
             os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of writing say which file: the operating system's own do not, of an open one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -104,5 +120,6 @@ def pixel_digest(array: np.ndarray) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file's bytes; little of it is in memory at a time."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

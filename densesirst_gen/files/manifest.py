@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.version import __version__
 
 MANIFEST = "manifest.json"
@@ -28,7 +29,7 @@ def manifest_of(content: Mapping[str, Any], distributions: Iterable[str]) -> dic
     return {
         "schema": SCHEMA,
         "generator": {"name": "densesirst_gen", "version": __version__},
-        "created": _now(),
+        "created": creation_time().isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in distributions},
@@ -37,11 +38,23 @@ def manifest_of(content: Mapping[str, Any], distributions: Iterable[str]) -> dic
     }
 
 
-def _now() -> str:
-    """The time, or that of ``SOURCE_DATE_EPOCH``."""
+def creation_time() -> datetime:
+    """Now, or what ``SOURCE_DATE_EPOCH`` says; builds ask before they begin.
+
+    Raises
+    ------
+    OutputError
+        If that is no number of seconds that a date can be made of.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    return moment.isoformat(timespec="seconds")
+    if not epoch:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise OutputError(
+            f"SOURCE_DATE_EPOCH must be a whole number of seconds since 1970, got {epoch[:40]!r}"
+        ) from error
 
 
 def _version(distribution: str) -> str:

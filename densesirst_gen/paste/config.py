@@ -8,12 +8,18 @@ region, as the paper does. Sources: the paper's equations, and what its released
 from __future__ import annotations
 
 import math
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from densesirst_gen.settings import Settings, drawn, option
+from densesirst_gen.settings import SHOWN, ConfigError, Settings, drawn, option
 
 Range = tuple[float, float]
 Counts = tuple[int, int]
+TURN = 2 * math.pi
+MOST_TRIED, MOST_PIXELS = 1_000_000, 10_000_000
+"""In one image: windows and positions looked at, pixels of patches. More would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,23 @@ class PasteConfig(Settings):
         among=("stretch", "shrink"),
     )
     normalise: bool = option(True, "stretch the Gaussian over its patch to 0..1")
-    n_regions: Counts = drawn((1, 3), "regions in an image", low=1)
-    region_px: int = option(20, "side of a region, pixels", low=1)
-    smoothest_of: int = option(1, "candidates of which the smoothest region is taken", low=1)
-    per_region: Counts = drawn((9, 9), "targets tried in each region", low=1)
-    attempts: int = option(100, "random positions tried for a target", low=1)
-    patch_px: int = option(5, "largest side of a pasted target's patch, pixels", low=1)
-    gap_px: Counts = drawn((1, 1), "free pixels around a target's patch", low=1)
+    n_regions: Counts = drawn((1, 3), "regions in an image", low=1, high=1000)
+    region_px: int = option(20, "side of a region, pixels", low=1, high=1024)
+    smoothest_of: int = option(
+        1, "candidates of which the smoothest region is taken", low=1, high=10_000
+    )
+    per_region: Counts = drawn((9, 9), "targets tried in each region", low=1, high=1000)
+    attempts: int = option(100, "random positions tried for a target", low=1, high=1_000_000)
+    patch_px: int = option(5, "largest side of a pasted target's patch, pixels", low=1, high=100)
+    gap_px: Counts = drawn((1, 1), "free pixels around a target's patch", low=1, high=100)
     gain: Range = drawn((0.5, 1.0), "lambda of Eq. 1", above=0, high=1)
-    sigma: Range = drawn((0.3, 0.6), "sigma of Eq. 2, in half patches", above=0)
+    sigma: Range = drawn((0.3, 0.6), "sigma of Eq. 2, in half patches", low=0.001, high=100)
     offset: Range = drawn(
         (-0.2, 0.0), "rho of Eq. 2, in half patches from the centre", low=-1, high=1
     )
-    angle: Range = drawn((-math.pi / 2, math.pi / 2), "theta of Eq. 3, degrees", degrees=True)
+    angle: Range = drawn(
+        (-math.pi / 2, math.pi / 2), "theta of Eq. 3, degrees", low=-TURN, high=TURN, degrees=True
+    )
     mask_threshold: float = option(
         25 / 255, "a pixel is target where gain x Gaussian exceeds this", low=0, high=1
     )
@@ -78,6 +88,7 @@ class PasteConfig(Settings):
         1.0,
         "least rise of a target's brightest pixel, gray levels; fainter ones are left out",
         low=0,
+        high=255,
     )
 
     def __post_init__(self) -> None:
@@ -89,6 +100,20 @@ class PasteConfig(Settings):
                 f"at least {least}, a patch of {self.patch_px} with its gap of "
                 f"{self.window_margin}",
             )
+
+        self._check_cost()
+
+    def _check_cost(self) -> None:
+        """What each setting may be alone, not all may be together."""
+        targets = self.n_regions[1] * self.per_region[1]
+        for cost, most, others in (
+            (targets * self.smoothest_of, MOST_TRIED, "smoothest_of"),
+            (targets * self.patch_px**2, MOST_PIXELS, "patch_px squared"),
+        ):
+            if cost > most:
+                self.refuse(
+                    "n_regions", f"lower: times per_region and {others} it is {cost}, above {most}"
+                )
 
     @property
     def window_margin(self) -> int:
@@ -126,6 +151,54 @@ PROFILES: dict[str, PasteConfig] = {
 }
 TARGET_PROFILES = tuple(name for name, c in PROFILES.items() if c.library_kind == "targets")
 """Those that paste targets, which are all that a training can: it has no library of regions."""
+
+
+def profile_named(name: Any, what: str = "profile") -> PasteConfig:
+    """The settings of a profile.
+
+    Parameters
+    ----------
+    name : str
+    what : str
+        What the name was given for, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such profile, or the name is no text.
+    """
+    if not isinstance(name, str) or name not in PROFILES:
+        raise ConfigError(f"{what} must be one of {', '.join(PROFILES)}, got {SHOWN.repr(name)}")
+    return PROFILES[name]
+
+
+def toml_config(
+    content: bytes, profile: str | None = None, flags: Mapping[str, Any] | None = None
+) -> PasteConfig:
+    """Settings out of a TOML file, which may name a ``profile``.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    profile : str, optional
+        Before the one that the file names; without any, ``bag-cp``.
+    flags : mapping, optional
+        Before the values of the file; None stands for: not given.
+
+    Raises
+    ------
+    ConfigError
+        If it is no TOML, a name is unknown, or a value breaks its rule.
+    """
+    try:
+        values = tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"not TOML ({error})") from error
+    base = profile_named(values.pop("profile", "bag-cp") if profile is None else profile)
+    values.pop("profile", None)
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    return PasteConfig.from_dict(values | given, base)
 
 
 def toml_text(config: PasteConfig) -> str:

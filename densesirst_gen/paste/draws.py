@@ -91,6 +91,7 @@ def _first(n: Any, like: Any, xp: Any) -> Any:
 
 
 def draw(config: PasteConfig, rng: np.random.Generator) -> Draws:
+    """The numbers of one plan, the windows that are not wanted left out."""
     draws = split_draws(rng.random(n_draws(config)), config)
     n = np.count_nonzero(draws.per_window)
     targets = {name: column[:n] for name, column in draws.targets.items()}

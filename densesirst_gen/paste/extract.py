@@ -23,7 +23,8 @@ class TargetFilter(NamedTuple):
     max_side : int
         Longer side of the box, pixels.
     min_contrast : float
-        Brightest pixel above the local background, gray levels.
+        Brightest pixel above the local background, gray levels; what is not above it at all never
+        is fit.
     background_px : int
         Width of the frame around the box that gives the local background, pixels.
     """
@@ -61,7 +62,8 @@ def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, An
         if not reason:
             rise = scene.image[y0:y1, x0:x1] - _background(scene, box, keep)
             patch = np.clip(gray_levels(rise, rise_of), 0, 255).astype(np.float32)
-            reason = "contrast" if patch[mask].max() < keep.min_contrast else ""
+            peak = patch[mask].max()
+            reason = "contrast" if peak < keep.min_contrast or peak <= 0 else ""
         if reason:
             left_out[reason] += 1
             continue
@@ -143,10 +145,8 @@ def filled(library: TargetLibrary, origin: object) -> TargetLibrary:
     """The library itself; LibraryError, with the reasons, if nothing was fit for it."""
     if len(library):
         return library
-    why = ", ".join(f"{n} by {reason}" for reason, n in library.left_out.items())
-    raise LibraryError(
-        f"{origin}: nothing fit for a library of {library.kind} ({why or 'no target at all'})"
-    )
+    why = library.left_out_text if library.left_out else "no target at all"
+    raise LibraryError(f"{origin}: nothing fit for a library of {library.kind} ({why})")
 
 
 def extract_regions(scene: Scene, rng: np.random.Generator) -> list[dict[str, Any]]:

@@ -8,17 +8,32 @@ Gray levels are 8-bit ones, whatever the bit depth of the donor.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+
+from densesirst_gen.paste.entries import broken_rule
+from densesirst_gen.paste.npz import NpzError, read_arrays
 
 KINDS = ("targets", "regions")
 FORMAT = "densesirst-gen/library@1"
 PEAK_FLOOR = 2.0
+ARRAYS = {
+    "format": "U",
+    "kind": "U",
+    "left_out": "U",
+    "patches": "f",
+    "masks": "b",
+    "sizes": "iu",
+    "sources": "U",
+}
+"""Of a library's file, with the kinds of their dtypes."""
+DTYPES = {"patches": np.float32, "masks": np.bool_, "sizes": np.int32, "sources": np.str_}
+MAX_ENTRIES = 1_000_000
+MAX_REASONS = 1000
 
 
 class LibraryError(ValueError):
@@ -32,9 +47,10 @@ class TargetLibrary:
     Parameters
     ----------
     patches : ndarray, (K, S, S), float32
-        Gray levels above the local background (kind ``targets``) or as they are (``regions``).
+        Gray levels above the local background (kind ``targets``, 0..255 and not all 0 on the mask)
+        or as they are (``regions``, finite).
     masks : ndarray, (K, S, S), bool
-        The target inside its patch.
+        The target inside its patch; never empty.
     sizes : ndarray, (K, 2), int32
         Rows and columns in use, 1..S; the rest of a patch is zero.
     sources : ndarray, (K,), str
@@ -47,7 +63,7 @@ class TargetLibrary:
     Raises
     ------
     LibraryError
-        If the shapes do not fit together.
+        If the arrays do not fit together, or an entry breaks a rule above; it is named.
     """
 
     patches: np.ndarray
@@ -58,15 +74,27 @@ class TargetLibrary:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        n, side = len(self.patches), self.patches.shape[-1]
-        stacks = self.patches.shape == self.masks.shape == (n, side, side)
-        if not stacks or self.sizes.shape != (n, 2) or self.sources.shape != (n,):
-            raise LibraryError(
-                f"library arrays do not fit together: patches {self.patches.shape}, masks "
-                f"{self.masks.shape}, sizes {self.sizes.shape}, sources {self.sources.shape}"
-            )
+        self._check_arrays()
         if self.kind not in KINDS:
             raise LibraryError(f"library kind must be one of {KINDS}, got {self.kind!r}")
+        broken = broken_rule(self.patches, self.masks, self.sizes, self.kind)
+        if broken:
+            entry, rule = broken
+            raise LibraryError(f"entry {entry} ({self.sources[entry]}): {rule}")
+
+    def _check_arrays(self) -> None:
+        arrays = {name: getattr(self, name) for name in DTYPES}
+        for name, array in arrays.items():
+            if array.dtype.kind not in ARRAYS[name]:
+                raise LibraryError(f"library {name} are {array.dtype}")
+            with np.errstate(over="ignore"):  # what becomes infinite is refused by its entry
+                object.__setattr__(self, name, array.astype(DTYPES[name], copy=False))
+        n, side = self.patches.shape[:1], self.patches.shape[-1:]
+        if [a.shape for a in arrays.values()] != [n + side * 2, n + side * 2, (*n, 2), n]:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise LibraryError(f"library arrays do not fit together: {shapes}")
+        if len(self) > MAX_ENTRIES:
+            raise LibraryError(f"a library may have {MAX_ENTRIES} entries, got {len(self)}")
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -82,7 +110,7 @@ class TargetLibrary:
         content = hashlib.sha256(self.kind.encode())
         for array in (self.patches, self.masks, self.sizes):
             content.update(np.ascontiguousarray(array).tobytes())
-        content.update("\n".join(self.sources.tolist()).encode())
+        content.update("\n".join(self.sources.tolist()).encode("utf-8", "surrogatepass"))
         return content.hexdigest()
 
     def save(self, path: str | Path) -> None:
@@ -105,30 +133,46 @@ class TargetLibrary:
 
     @classmethod
     def load(cls, path: str | Path) -> TargetLibrary:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or what obeys the same rules.
 
         Raises
         ------
         LibraryError
-            If the file is not a library; the message names it.
+            If the file is not a library, has no entries, or an entry breaks a rule of
+            `TargetLibrary`; the message names the file, the entry and the rule.
+        OSError
+            If it can't be opened.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-                if str(data["format"]) != FORMAT:
-                    raise LibraryError(f"{path}: format is {data['format']}, expected {FORMAT}")
-                pairs = (entry.rsplit("=", 1) for entry in data["left_out"].tolist())
-                return cls(
-                    data["patches"],
-                    data["masks"],
-                    data["sizes"],
-                    data["sources"],
-                    str(data["kind"]),
-                    {reason: int(n) for reason, n in pairs},
-                )
-        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, LibraryError):
-                raise
+            library = cls(**_fields(read_arrays(Path(path), ARRAYS)))
+        except NpzError as error:
             raise LibraryError(f"{path}: not a target library ({error})") from error
+        except LibraryError as error:
+            raise LibraryError(f"{path}: {error}") from error
+        if not len(library):
+            raise LibraryError(
+                f"{path}: a library of no {library.kind} (left out: {library.left_out_text})"
+            )
+        return library
+
+    @property
+    def left_out_text(self) -> str:
+        """`left_out` in words."""
+        return ", ".join(f"{n} by {reason}" for reason, n in self.left_out.items()) or "none"
+
+
+def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The fields of a library whose arrays were read."""
+    left_out, texts = arrays.pop("left_out"), [arrays.pop(name) for name in ("format", "kind")]
+    try:
+        pairs = [entry.rsplit("=", 1) for entry in left_out.ravel()[:MAX_REASONS].tolist()]
+        reasons = {reason: int(n) for reason, n in pairs}
+        form, kind = map(str, texts)
+    except ValueError as error:
+        raise NpzError(f"unreadable text ({error})") from error
+    if form != FORMAT:
+        raise NpzError(f"format is {form[:40]!r}, expected {FORMAT!r}")
+    return {**arrays, "kind": kind[:40], "left_out": reasons}
 
 
 def load_library(path: str | Path) -> TargetLibrary:

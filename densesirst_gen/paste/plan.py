@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.plan_rules import PlanError, check_plan, check_row
+from densesirst_gen.settings import ConfigError
 
 _COLUMNS: list[tuple[str, type]] = [
     ("label", np.int64),  # the target's number in the rendered scene
@@ -35,6 +37,10 @@ _COLUMNS: list[tuple[str, type]] = [
 ]
 PASTE = np.dtype(_COLUMNS)
 COLUMNS = tuple(name for name, _ in _COLUMNS)
+
+
+RULES = {name: dtype is np.int64 for name, dtype in _COLUMNS}
+"""Column -> whether it holds whole numbers."""
 
 
 DECIMALS = 6
@@ -124,14 +130,26 @@ class PastePlan:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PastePlan:
-        """The plan that `to_json` wrote. Raises KeyError or ConfigError if it is none."""
+        """The plan that `to_json` wrote.
+
+        Raises
+        ------
+        PlanError
+            If it is none; the message says what is missing or which rule is broken.
+        """
+        check_plan(values)
+        try:
+            config = PasteConfig.from_dict(values["config"])
+        except ConfigError as error:
+            raise PlanError(f"plan of {values['scene']!r}: {error}") from error
         pastes = np.zeros(len(values["pastes"]), PASTE)
-        for name in COLUMNS:
-            pastes[name] = [row[name] for row in values["pastes"]]
+        for k, row in enumerate(values["pastes"]):
+            check_row(row, RULES, config.patch_px, f"plan of {values['scene']!r}, paste {k}")
+            pastes[k] = tuple(row[name] for name in COLUMNS)
         pastes["angle"] = np.radians(pastes["angle"])
         return cls(
             scene=values["scene"],
-            config=PasteConfig.from_dict(values["config"]),
+            config=config,
             pastes=pastes,
             windows=np.array(values["windows"], np.int64).reshape(-1, 2),
             requested=values["requested"],

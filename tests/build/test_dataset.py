@@ -20,11 +20,9 @@ from pycocotools import mask as coco_mask
 from scenes import make_scene
 
 from densesirst_gen.build.dataset import build_dataset
-from densesirst_gen.build.donors import make_library
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import read_plans, replay
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.demo import demo_dataset
 from densesirst_gen.datasets.devkit import devkit_files
 from densesirst_gen.datasets.dialects import infer_dialect
 from densesirst_gen.datasets.splits import donor_scenes
@@ -367,7 +365,7 @@ def test_labels_read_back_are_components(built: Path) -> None:
         assert (label_mask(scene.labels > 0) == scene.labels).all()
 
 
-def test_a_declared_span_sets_the_levels(tmp_path: Path) -> None:
+def test_a_declared_span_sets_the_levels(targets: TargetLibrary, tmp_path: Path) -> None:
     """A 14-bit sensor that looks at a dark sky still has 14 bits."""
     for k in range(2):
         scene = make_scene(name=f"s{k}", dtype=np.uint16, seed=k)
@@ -375,8 +373,7 @@ def test_a_declared_span_sets_the_levels(tmp_path: Path) -> None:
         write_files(tmp_path / "in", devkit_files(dim, annotate(scene.labels)))
     for span, white in ((None, 1023), ((0.0, 16383.0), 16383)):
         out = tmp_path / f"out{white}"
-        library = make_library(demo_dataset(), "targets")
-        build_dataset(read_dataset(tmp_path / "in", span=span), out, RECIPE, library=library)
+        build_dataset(read_dataset(tmp_path / "in", span=span), out, RECIPE, library=targets)
         assert {tuple(line["levels"]) for line in read_plans(out)} == {(0.0, float(white))}
     with pytest.raises(DatasetError, match="black < white"):
         read_dataset(tmp_path / "in", span=(5.0, 5.0))

@@ -240,7 +240,7 @@ def test_splits_are_read_tolerantly(tmp_path: Path, text: bytes) -> None:
         (b"a\nx1\nx2\nx3\nx4\nx5\nx6\n", "6 unknown scenes: x1, x2, x3, x4, x5, ...$"),
         (b"../a", "out of the dataset"),
         (b"/etc/passwd", "out of the dataset"),
-        (b"C:\\a.png", "out of the dataset"),
+        (b"C:\\x.png", "out of the dataset"),
         (b"\xff\xfe", "UTF-8"),
     ],
 )
@@ -378,13 +378,15 @@ def test_plain_images(tmp_path: Path) -> None:
     assert dataset.scenes[0].load().sky is None
 
 
-def test_images_among_masks_are_not_taken_for_plain(tmp_path: Path) -> None:
+def test_masks_are_no_images_even_where_plain_is_asked_for(tmp_path: Path) -> None:
     tree(tmp_path, one__images__a=gray(), one__masks__a=mask())
-    with pytest.raises(DatasetError) as caught:
-        detect_layout(tmp_path)
-    assert "devkit: PNGImages/" in str(caught.value)
-    assert "Found: one" in str(caught.value)
-    assert len(read_dataset(tmp_path, layout="plain").scenes) == 2
+    dataset = read_dataset(tmp_path)
+    assert (dataset.layout, [scene.name for scene in dataset.scenes]) == ("folders", ["one/a"])
+    plain = read_dataset(tmp_path, layout="plain")
+    assert [scene.name for scene in plain.scenes] == ["one/images/a"]
+    assert plain.notes() == [
+        "labels passed over: masks in one/masks/, 1 file such as one/masks/a.png"
+    ]
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -399,9 +401,11 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 
 
 def test_masks_that_are_named_otherwise_are_not_forgotten(tmp_path: Path) -> None:
-    tree(tmp_path, images__a=gray(), masks__a_mask=mask())
-    with pytest.raises(DatasetError, match=r"none of 1 masks .*a_mask.png.* like an image \(a\)"):
-        read_dataset(tmp_path)
+    tree(tmp_path / "known", images__a=gray(), masks__a_mask=mask())
+    assert read_dataset(tmp_path / "known").scenes[0].load().n_targets == 4
+    tree(tmp_path / "unknown", images__a=gray(), masks__b=mask())
+    with pytest.raises(DatasetError, match=r"none of 1 masks .*b.png.* like an image"):
+        read_dataset(tmp_path / "unknown")
 
 
 def test_sky_from_another_folder(tmp_path: Path) -> None:
@@ -455,14 +459,14 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
         safe_join(tmp_path, name)
 
 
-def test_links_stay_in_the_dataset(tmp_path: Path) -> None:
-    outside = tree(tmp_path / "out", secret=gray()) / "secret.png"
+def test_links_that_a_folder_holds_are_followed(tmp_path: Path) -> None:
+    outside = tree(tmp_path / "out", secret=gray(), more__x=gray())
     root = tree(tmp_path / "d", a=gray())
     (root / "b.png").symlink_to("a.png")
-    assert names_of(root) == ["a", "b"]
-    (root / "c.png").symlink_to(outside)
-    with pytest.raises(DatasetError, match="leaves the dataset"):
-        read_dataset(root)
+    (root / "c.png").symlink_to(outside / "secret.png")
+    (root / "linked").symlink_to(outside / "more")
+    (root / "again").symlink_to(root)
+    assert names_of(root) == ["a", "b", "c", "linked/x"]
 
 
 @pytest.mark.parametrize("kind", ["dangling", "loop", "fifo"])

@@ -459,10 +459,10 @@ def test_mixed_precision() -> None:
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """When calibrated, two seeds had AP 1.0 and a sky IoU of at least 0.996."""
-    images, targets = toy_batch(8, 128, (10, 20))
+    """When calibrated, three seeds had AP 1.0 and a sky IoU of 1.0."""
+    images, targets = toy_batch(4, 64, (10, 20))
     detector = tiny("bafenet")
-    overfit(detector, images, targets, steps=60, lr=3e-3)
+    overfit(detector, images, targets, steps=40, lr=3e-3)
     assert average_precision(detector, images, targets) >= 0.95
     with torch.no_grad():
         found = detector.predict(detector(images), toy_metas(images))
@@ -477,7 +477,8 @@ def test_small_targets_are_learnt_only_with_a_point_each() -> None:
     found = {}
     for assign in ("fcos", "fcos+nearest"):
         detector = tiny("bafenet", assign=assign)
-        overfit(detector, images, targets, steps=120, lr=3e-3)
+        overfit(detector, images, targets, steps=40, lr=3e-3)
+        overfit(detector, images, targets, steps=10, lr=5e-4)
         found[assign] = average_precision(detector, images, targets)
     assert found["fcos+nearest"] >= 0.9
     assert found["fcos"] <= 0.4

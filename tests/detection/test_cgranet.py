@@ -418,10 +418,10 @@ def test_images_without_targets_or_without_anything_known(name: str, label: int)
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """When calibrated, four seeds had an IoU of 0.82 to 0.85, and 0.79 to 0.85 after 60 steps."""
-    images, targets = toy_batch(8, 128, (8, 16))
+    """When calibrated, three seeds had an IoU of 0.76 to 0.83, and 0.78 to 0.84 after 60 steps."""
+    images, targets = toy_batch(4, 64, (8, 16))
     detector = tiny("cgranet")
-    overfit(detector, images, targets, steps=50, lr=5e-3)
+    overfit(detector, images, targets, steps=40, lr=5e-3)
     with torch.no_grad():
         found = detector.predict(detector(images), toy_metas(images))
     mask, wanted = torch.stack([p.prob_map for p in found]) > 0.5, targets.labels > 0

@@ -10,11 +10,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 from PIL import Image
 from scenes import make_scene
 
-from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import Dataset, read_dataset
 from densesirst_gen.detection.evaluation.coco_results import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import (
@@ -434,14 +433,11 @@ def test_the_sheet_of_a_perfect_detector_has_no_rows(dataset, perfect, from_maps
 # The command
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(command, [*map(str, arguments)])
-
-
 def test_the_command_prints_a_table_and_writes_what_was_asked_for(root, tmp_path):
     out = tmp_path / "made" / "scores.json"
-    done = run("-p", root / "masks", "-d", root, "--json", out, "--plots", tmp_path / "figures")
-    assert done.exit_code == 0, done.output
+    done = run(
+        "evaluate", "-p", root / "masks", "-d", root, "--json", out, "--plots", tmp_path / "figures"
+    )
     lines = {
         line.strip().rsplit("  ", 1)[0].strip(): line.split()[-1]
         for line in done.stdout.splitlines()
@@ -472,8 +468,7 @@ def test_the_command_says_what_is_missing_and_passes_the_rules_on(root, tmp_path
         0,
         "--split-peaks",
     )
-    done = run("-p", path, "-d", root, "--json", "-", *rules)
-    assert done.exit_code == 0, done.output
+    done = run("evaluate", "-p", path, "-d", root, "--json", "-", *rules)
     assert "2 scenes have no prediction, taken for: nothing found: a, b" in done.stderr
     document = json.loads(done.stdout)
     assert document["missing"] == ["a", "b"]
@@ -490,7 +485,7 @@ def test_the_command_says_what_is_missing_and_passes_the_rules_on(root, tmp_path
 def test_the_command_scores_a_part(root, tmp_path):
     split = tmp_path / "part.txt"
     split.write_text("b\nc\n")
-    arguments = ("-p", root / "masks", "-d", root, "--split", split, "--json", "-")
+    arguments = ("evaluate", "-p", root / "masks", "-d", root, "--split", split, "--json", "-")
     assert [s["name"] for s in json.loads(run(*arguments).stdout)["scenes"]] == ["b", "c"]
     assert len(json.loads(run(*arguments, "--limit", 1).stdout)["scenes"]) == 1
 

@@ -81,12 +81,6 @@ def test_a_library_with_pickles_is_refused(tmp_path: Path) -> None:
         TargetLibrary.load(path)
 
 
-def test_an_empty_library_survives_its_file(tmp_path: Path) -> None:
-    stack_entries([], "targets", {"size": 3}).save(tmp_path / "empty.npz")
-    again = TargetLibrary.load(tmp_path / "empty.npz")
-    assert (len(again), again.left_out) == (0, {"size": 3})
-
-
 @pytest.mark.parametrize("resize", ["stretch", "shrink"])
 @pytest.mark.parametrize("flatten", [1.0, 0.15])
 def test_shapes_have_level_one(targets: TargetLibrary, resize: str, flatten: float) -> None:

@@ -127,8 +127,6 @@ def collected(data: Path, parts: Data, out: Path) -> Iterator[Any]:
         patch.setitem(detectors.CLASSES, "toy", "Toy")
         patch.setitem(sys.modules, f"{detectors.__name__}.toy", SimpleNamespace(Toy=Toy))
         patch.setitem(reproduce_tables.TABLES, TOY.id, TOY)
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
         train_row(TOY, TOY.rows[0], parts, out, {"epochs": 2, "seed": 0}, Running("cpu"))
         stopped = Running("cpu", watch=interrupted_at(4))
         with pytest.raises(KeyboardInterrupt):
@@ -138,7 +136,6 @@ def collected(data: Path, parts: Data, out: Path) -> Iterator[Any]:
         arguments = [TOY.id, "--data", str(data), "--out", str(out), "--device", "cpu", *EPOCHS]
         reproduce_tables.main([*arguments, "--only", "narrow", "wide", "--json"])
         yield collect(TOY, out)
-        torch.set_num_threads(before)
 
 
 def interrupted_at(batch: int) -> Any:

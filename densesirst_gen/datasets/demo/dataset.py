@@ -21,6 +21,11 @@ class DemoFile(SceneFile):
         """None: there is nothing on disk."""
         return ()
 
+    @property
+    def has_labels(self) -> bool:
+        """Targets are drawn with their labels."""
+        return True
+
     def has_targets(self) -> bool:
         """True: cheaper to draw than to ask."""
         return True

@@ -65,8 +65,10 @@ class Sky:
 
 @dataclass(frozen=True)
 class Camera:
-    """Flaws of optics and sensor: blur in pixels, noise and stripes in gray levels, vignette and
-    edge enhancement as shares, number of dead pixels.
+    """Flaws of optics and sensor.
+
+    Blur in pixels, noise and stripes in gray levels, vignette and edge enhancement as shares,
+    number of dead pixels.
     """
 
     blur: float = 0.6

@@ -71,16 +71,19 @@ class ADSNetConfig(DetectorConfig):
     """Settings of ADSNet; those with "unstated" are guesses, as the paper doesn't say."""
 
     width: int = option(
-        128, "channels after the backbone; unstated, that of its middle level", low=4
+        128, "channels after the backbone; unstated, that of its middle level", low=4, high=1024
     )
-    stem_width: int = option(64, "channels of the backbone's stem", low=4)
+    stem_width: int = option(64, "channels of the backbone's stem", low=4, high=1024)
     in_channels: int = option(3, "of the backbone; the gray image is repeated", among=(1, 3))
     weights: str | None = option(None, "file of ImageNet weights for the ResNet-18")
     afd: bool = option(True, "aware fusion distribute; without it levels stay local (Table 4)")
     channel_att: bool = option(True, "its channel attention (Table 4)")
     spatial_att: bool = option(True, "its spatial attention (Table 4)")
     ca_reduction: int = option(
-        4, "of the channel attention's hidden layer; unstated, 4 as the width is small", low=1
+        4,
+        "of the channel attention's hidden layer; unstated, 4 as the width is small",
+        low=1,
+        high=1024,
     )
     ca_norm: str = option(
         "bn", "of the channel attention; 'none' suits tiny batches", among=("bn", "none")
@@ -94,15 +97,17 @@ class ADSNetConfig(DetectorConfig):
         "the text of Eq. 2 says",
         among=("level", "global"),
     )
-    patches: int = option(16, "patches along a side of the image (Table 7)", low=4)
+    patches: int = option(16, "patches along a side of the image (Table 7)", low=4, high=256)
     eps: Shares = option(
         (0.25, 0.5),
         "share of all patches that stage 3 and stage 2 drop at inference; None: a dense stage, in "
         "training too (Table 8)",
     )
-    tau: float = option(1.0, "temperature of decisions in training; unstated, 1 is usual", low=0.01)
+    tau: float = option(
+        1.0, "temperature of decisions in training; unstated, 1 is usual", low=0.01, high=1000
+    )
     ratio_loss_weight: float = option(
-        0.0, "pulls the kept share in training to 1 - eps; not in the paper, try 2", low=0
+        0.0, "pulls the kept share in training to 1 - eps; not in the paper, try 2", low=0, high=1e6
     )
     sparse_impl: str = option(
         "gather",
@@ -201,6 +206,7 @@ class PooledNorm(nn.BatchNorm2d):
     """Batch norm of one value per image and channel, which a batch of one image can't provide."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, 1, 1); a single image in training is normed by the running statistics."""
         if self.training and len(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -219,6 +225,7 @@ class ChannelAttention(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attention (B, C, 1, 1), 0 to 1."""
         out: Tensor = super().forward(x.amax(dim=(2, 3), keepdim=True))
         return out.sigmoid()
 
@@ -230,6 +237,7 @@ class SpatialAttention(nn.Sequential):
         super().__init__(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attention (B, 1, H, W), 0 to 1."""
         out: Tensor = super().forward(x.amax(dim=1, keepdim=True))
         return out.sigmoid()
 
@@ -326,6 +334,7 @@ class ADSNet(Detector):
         self.mask = _rare(nn.Conv2d(width, n_out, 1))
 
     def forward(self, images: Tensor) -> RawOutput:
+        """Logits of the mask, and what the stages predict; see `Detector`."""
         self._check_size(images)
         active: list[Tensor] = []
         kept: list[Tensor | None] = [None]
@@ -409,6 +418,7 @@ class ADSNet(Detector):
         )
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the mask, at the images' own size; see `Detector`."""
         if not self.config.use_iou_score:
             return mask_predictions(raw.logits, metas)
         score = (raw.cls[-1].float().sigmoid() * raw.iou[-1].float().sigmoid()).sqrt()

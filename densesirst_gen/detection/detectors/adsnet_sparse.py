@@ -60,9 +60,11 @@ class MaskedCells(Cells):
         self.mask = F.interpolate(kept[:, None], size)
 
     def enter(self, x: Tensor) -> Tensor:
+        """Dropped cells are zero."""
         return x * self.mask.to(x.dtype)
 
     def apply(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """Dropped cells stay zero."""
         return self.enter(super().apply(layer, x))
 
 
@@ -78,12 +80,15 @@ class GatheredCells(Cells):
         self.image, self.row, self.column = kept.nonzero(as_tuple=True)
 
     def enter(self, x: Tensor) -> Tensor:
+        """The kept cells, one below the other."""
         return self._gathered(x.permute(0, 2, 3, 1), ring=0)
 
     def widened(self, x: Tensor) -> Tensor:
+        """The kept cells with a ring of their neighbours."""
         return self._gathered(self._scattered(x, ring=1), ring=1)
 
     def apply(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """A layer on kept cells with their ring, which the convolution uses up."""
         x = F.conv2d(x, layer.get_parameter("conv.weight"))
         _, *others = layer.children()
         for part in others:
@@ -91,6 +96,7 @@ class GatheredCells(Cells):
         return x
 
     def leave(self, x: Tensor) -> Tensor:
+        """The kept cells where they belong, zero elsewhere."""
         return self._scattered(x, ring=0).permute(0, 3, 1, 2)
 
     def _gathered(self, cells: Tensor, ring: int) -> Tensor:

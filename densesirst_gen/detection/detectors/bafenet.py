@@ -66,8 +66,10 @@ class BAFENetConfig(DetectorConfig):
     """Settings of BAFE-Net; the defaults are the preset "paper"."""
 
     depth: int = option(50, "of the ResNet", among=DEPTHS)
-    width: int = option(64, "channels of the backbone's stem", low=8)
-    head_width: int = option(256, "channels of pyramid and head, a multiple of 32", low=GROUPS)
+    width: int = option(64, "channels of the backbone's stem", low=8, high=1024)
+    head_width: int = option(
+        256, "channels of pyramid and head, a multiple of 32", low=GROUPS, high=2048
+    )
     in_channels: int = option(3, "of the backbone; the gray image is repeated", among=(1, 3))
     weights: str | None = option(None, "file of ImageNet weights for the backbone")
     freeze_bn: bool | None = option(
@@ -86,7 +88,7 @@ class BAFENetConfig(DetectorConfig):
     seg_head: bool = option(True, "the sky branch (Table V)")
     exchange: bool = option(True, "sky and class branch trade features (Table V)")
     adapter: bool = option(True, "what is traded passes an adapter (Table V)")
-    adapter_hidden: int = option(64, "width of its hidden layer (Table VI)", low=1)
+    adapter_hidden: int = option(64, "width of its hidden layer (Table VI)", low=1, high=4096)
     pre_exchange: str = option(
         "none", "layers between towers and exchange, in the code only", among=("none", "official")
     )
@@ -114,8 +116,8 @@ class BAFENetConfig(DetectorConfig):
     )
     score_thr: float = option(0.05, "least class score", low=0, high=1)
     nms_iou: float = option(0.5, "most overlap of two boxes", low=0, high=1)
-    pre_nms: int = option(1000, "boxes of a level before suppression", low=1)
-    max_det: int = option(100, "boxes of an image", low=1)
+    pre_nms: int = option(1000, "boxes of a level before suppression", low=1, high=100_000)
+    max_det: int = option(100, "boxes of an image", low=1, high=100_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,8 +131,9 @@ class BAFENetConfig(DetectorConfig):
             self.refuse("pre_exchange", "'none' without seg_head")
         if self.dcs_gradient != "none" and self.selection != "dynamic":
             self.refuse("dcs_gradient", "'none' without the dynamic selection")
-        if self.regress_ranges and len(self.regress_ranges) != len(self.strides):
-            self.refuse("regress_ranges", f"{len(self.strides)} pairs, one for each level")
+        n_levels, ranges = len(self.strides), self.regress_ranges
+        if ranges and (len(ranges) != n_levels or not all(map(_is_range, ranges))):
+            self.refuse("regress_ranges", f"{n_levels} pairs (low, high), one for each level")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -147,6 +150,12 @@ class BAFENetConfig(DetectorConfig):
             math.inf if s == COARSEST_STRIDE else float(RANGE_STRIDES * s) for s in self.strides
         ]
         return tuple(zip([-1.0, *highs], highs, strict=False))
+
+
+def _is_range(pair: Any) -> bool:
+    """Whether it is (low, high); high may be infinite."""
+    is_pair = isinstance(pair, tuple) and len(pair) == 2
+    return is_pair and all(type(end) in (int, float) for end in pair) and pair[0] < pair[1]
 
 
 # ---- exchange
@@ -218,6 +227,7 @@ class DynamicSelection(nn.Module):
         return index, x * (1 + (merit - merit.detach()) / 2)[:, :, None, None]
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Of each branch the channels it gives, and the feature they are taken from."""
         return self.choose(seg), self.choose(cls)
 
 
@@ -233,6 +243,7 @@ class FixedSelection(nn.Module):
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """The same channels always."""
         index = self.index.expand(len(seg), -1)
         return (index, seg), (index, cls)
 
@@ -249,6 +260,7 @@ class RandomSelection(nn.Module):
         self.register_buffer("index", order[:k].sort().values, persistent=False)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Both branches give the same channels, others at each training step."""
         index = self.index
         if self.training:
             order = torch.randperm(self.channels, device=seg.device)
@@ -281,6 +293,7 @@ class ChannelExchange(nn.Module):
         self.adapter = _adapter(channels if self.adds else self.select.k, config)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches, with the channels of the other."""
         (seg_index, from_seg), (cls_index, from_cls) = self.select(seg, cls)
         if self.adds:
             is_seg, is_cls = _chosen(seg, seg_index), _chosen(cls, cls_index)
@@ -299,6 +312,7 @@ class ColumnExchange(nn.Module):
         self.adapter = _adapter(channels, config)
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches, every other column from the other."""
         is_even = torch.arange(seg.shape[3], device=seg.device) % 2 == 0
         new_seg = torch.where(is_even, self.adapter(cls), seg)
         return new_seg, torch.where(is_even, self.adapter(seg), cls)
@@ -357,6 +371,7 @@ class PreExchange(nn.Module):
         )
 
     def forward(self, seg: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Both branches after the attention that they share."""
         return self.seg(self.attention(seg)), self.cls(self.attention(cls))
 
 
@@ -542,6 +557,7 @@ class BAFENet(Detector):
         self.head = Head(config)
 
     def forward(self, images: Tensor) -> RawOutput:
+        """What the head says at every level; see `Detector`."""
         levels = self.fpn(self.backbone(self.preprocess(images))[self.skipped :])
         strides = self.config.strides
         outputs = [self.head(x, k, strides[k]) for k, x in enumerate(levels)]
@@ -591,6 +607,7 @@ class BAFENet(Detector):
         return iou_loss(boxes, wanted)
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Boxes after suppression, at the images' own size; see `Detector`."""
         return [self._prediction(raw, k, meta) for k, meta in enumerate(metas)]
 
     def _prediction(self, raw: RawOutput, k: int, meta: ImageMeta) -> Prediction:

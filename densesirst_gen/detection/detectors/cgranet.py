@@ -65,8 +65,8 @@ class CgraNetConfig(DetectorConfig):
     """Settings of CgraNet; the rows of Table IV are values of `ram`, `cgm` and `mab`."""
 
     backbone: str = option(RES2NETS[0], "kind of Res2Net-50; the paper doesn't say", among=RES2NETS)
-    backbone_width: int = option(64, "channels of the backbone's stem", low=8)
-    width: int = option(32, "channels of the rest, a multiple of 8", low=REDUCTION)
+    backbone_width: int = option(64, "channels of the backbone's stem", low=8, high=1024)
+    width: int = option(32, "channels of the rest, a multiple of 8", low=REDUCTION, high=1024)
     in_channels: int = option(3, "of the backbone; the gray image is repeated", among=(1, 3))
     weights: str | None = option(None, "file of ImageNet weights for the backbone")
     reduce_kernel: int = option(
@@ -83,9 +83,12 @@ class CgraNetConfig(DetectorConfig):
         among=("half", "one"),
     )
     cgm_residual: bool = option(False, "add the module's input to its output, as CGNet does")
-    surround_dilation: int = option(3, "of the surround's convolution", low=1)
+    surround_dilation: int = option(3, "of the surround's convolution", low=1, high=64)
     gate_reduction: int = option(
-        8, "channels of the module per channel of its gate's hidden layer; not printed", low=1
+        8,
+        "channels of the module per channel of its gate's hidden layer; not printed",
+        low=1,
+        high=1024,
     )
     axial_scope: str = option(
         "line",
@@ -387,4 +390,5 @@ class CgraNet(Detector):
         return soft_iou_loss(probs, masks, valid, per_image=True)
 
     def predict(self, raw: list[Tensor], metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the last map, at the images' own size; see `Detector`."""
         return mask_predictions(raw[-1], metas)

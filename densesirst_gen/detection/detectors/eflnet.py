@@ -84,8 +84,10 @@ class EFLNetConfig(DetectorConfig):
         1.0, "of all channels, a multiple of 1/16", low=LEAST_WIDTH, high=4
     )
     in_channels: int = option(3, "of the network; the gray image is repeated", among=(1, 3))
-    n_classes: int = option(1, "class outputs; the data have one class, the first", low=1)
-    dyhead_blocks: int = option(4, "dynamic head blocks (Table VI)", low=0)
+    n_classes: int = option(
+        1, "class outputs; the data have one class, the first", low=1, high=1000
+    )
+    dyhead_blocks: int = option(4, "dynamic head blocks (Table VI)", low=0, high=64)
     high_order: str = option(
         "upsample_first",
         "how the coarser level enters a block: resized first, or by every other offset",
@@ -97,24 +99,26 @@ class EFLNetConfig(DetectorConfig):
         "loss of the objectness: ATFL, ATFL with fixed exponents (Table II), cross-entropy, focal",
         among=("adaptive", "fixed", "bce", "focal"),
     )
-    lambda_: float = option(3.5, "λ of ATFL (Table III)", low=1)
+    lambda_: float = option(3.5, "λ of ATFL (Table III)", low=1, high=100)
     threshold: float = option(0.5, "of ATFL, between hard and easy (Table IV)", low=0, high=1)
-    eta: float = option(DEFAULT_EXPONENT, "exponent of hard ones, mode 'fixed' only", low=0)
+    eta: float = option(
+        DEFAULT_EXPONENT, "exponent of hard ones, mode 'fixed' only", low=0, high=100
+    )
     gamma: float = option(
-        DEFAULT_EXPONENT, "exponent of easy ones, modes 'fixed' and 'focal' only", low=0
+        DEFAULT_EXPONENT, "exponent of easy ones, modes 'fixed' and 'focal' only", low=0, high=100
     )
     pc_scope: str = option(
         "positive", "whose probability p_c is expected", among=("positive", "all")
     )
     pc_history: bool = option(True, "mix the mean of past epochs into p_c (Eq. 6)")
     box_loss: str = option("nwd", "loss of boxes, target of the objectness", among=("nwd", "ciou"))
-    nwd_c: float = option(11.0, "C of NWD (Table V)", low=0.1)
+    nwd_c: float = option(11.0, "C of NWD (Table V)", low=0.1, high=1000)
     nwd_units: str = option("pixel", "unit of C: cells are 8, 16, 32 px", among=("pixel", "cell"))
     assign_metric: str = option("nwd", "similarity in the assignment", among=("nwd", "iou"))
     autoanchor: bool = option(True, "fit the anchors to the training boxes")
     score_thr: float = option(0.001, "least score", low=0, high=1)
     nms_iou: float = option(0.5, "most overlap of two boxes", low=0, high=1)
-    max_det: int = option(300, "boxes of an image", low=1)
+    max_det: int = option(300, "boxes of an image", low=1, high=100_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -197,6 +201,7 @@ class Backbone(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of strides 8, 16 and 32."""
         levels = [self.stem(x)]
         for stage in self.stages:
             levels.append(stage(levels[-1]))
@@ -239,6 +244,7 @@ class Neck(nn.Module):
         self.out_5 = Elan(n1024, n512, n512, every_step=True)
 
     def forward(self, c3: Tensor, c4: Tensor, c5: Tensor) -> list[Tensor]:
+        """The same levels, each having seen the others."""
         top_5 = self.pool(c5)
         top_4 = self.top_4(torch.cat([self.side_4(c4), _doubled(self.from_5(top_5))], dim=1))
         out_3 = self.out_3(torch.cat([self.side_3(c3), _doubled(self.from_4(top_4))], dim=1))
@@ -336,6 +342,7 @@ class EFLNet(Detector):
         self.register_buffer("pc_epoch", torch.zeros(2))
 
     def forward(self, images: Tensor) -> RawOutput:
+        """What the predictors say at every anchor; see `Detector`."""
         levels = self.neck(*self.backbone(self.preprocess(images)))
         levels = self.blocks([rep(x) for rep, x in zip(self.rep, levels, strict=True)])
         outputs = [predict(x) for predict, x in zip(self.predictors, levels, strict=True)]
@@ -369,9 +376,7 @@ class EFLNet(Detector):
         allowed = candidates(boxes, raw.slots)
         near = allowed.any(dim=0)
         pairs = raw.boxes[k, near], boxes[:, None], raw.slots.strides[near]
-        similar = (
-            self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
-        )
+        similar = self.nwd(*pairs) if self.config.assign_metric == "nwd" else paired_iou(*pairs[:2])
         owner = torch.full_like(raw.slots.levels, -1)
         owner[near] = assign_slots(similar, raw.confidence[k, near], allowed[:, near])
         return owner
@@ -456,6 +461,7 @@ class EFLNet(Detector):
         self.pc_epoch.zero_()
 
     def predict(self, raw: RawOutput, metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Boxes after suppression, at the images' own size; see `Detector`."""
         return [self._prediction(raw, k, meta) for k, meta in enumerate(metas)]
 
     def _prediction(self, raw: RawOutput, k: int, meta: ImageMeta) -> Prediction:

@@ -88,6 +88,7 @@ class NormedDeformConv(nn.Module):
         nn.init.normal_(self.conv.weight, std=0.01)
 
     def forward(self, x: Tensor, offset: Tensor, modulation: Tensor) -> Tensor:
+        """Deformed convolution, then the norm."""
         out: Tensor = self.norm(self.conv(x, offset, modulation))
         return out
 
@@ -109,6 +110,7 @@ class ScaleAttention(nn.Module):
         nn.init.normal_(self.conv.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features times the merit of their level."""
         merit = self.conv(x.mean((2, 3), keepdim=True)).relu()
         return x * ((merit + self.offset) / (2 * self.offset)).clamp(0, 1)
 

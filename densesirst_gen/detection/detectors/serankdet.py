@@ -58,7 +58,7 @@ DEFAULT_OFFSET = 3
 class SeRankDetConfig(DetectorConfig):
     """Settings of SeRankDet; the defaults are the preset "paper"."""
 
-    base_width: int = option(64, "channels at full size, doubled at each level", low=8)
+    base_width: int = option(64, "channels at full size, doubled at each level", low=8, high=512)
     ddc: bool = option(True, "DDC in the encoder, else two 3x3 convolutions (Table III)")
     ddc_cdc: bool = option(True, "its branch of central differences (Table IV)")
     ddc_dilated: bool = option(True, "its dilated branch (Table IV)")
@@ -220,6 +220,7 @@ class Concat(nn.Module):
     """Side by side: no LSFF."""
 
     def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        """Both, one after the other."""
         return torch.cat([encoded, decoded], dim=1)
 
 
@@ -331,4 +332,5 @@ class SeRankDet(Detector):
         }
 
     def predict(self, raw: dict[str, Tensor], metas: Sequence[ImageMeta]) -> list[Prediction]:
+        """Probabilities of the main map, at the images' own size; see `Detector`."""
         return mask_predictions(raw["main"], metas)

@@ -67,6 +67,7 @@ class SeRank(ChannelAttention):
         self.key = nn.Linear(self.k, 2 * self.k, bias=False)
 
     def logits(self, x: Tensor) -> Tensor:
+        """Every token against every other."""
         tokens = self.tokens(x)
         return self.query(tokens) @ self.key(tokens).mT
 
@@ -94,12 +95,14 @@ class SparseAttention(ChannelAttention):
         self.key = nn.Linear(channels, channels, bias=False)
 
     def logits(self, x: Tensor) -> Tensor:
+        """Every channel against every other, by all of their pixels."""
         flat, (height, width) = x.flatten(2).float(), x.shape[2:]
         index = torch.arange(height * width, device=x.device)
         tokens = self.placed(flat, index, (height, width))
         return self.query.weight @ (tokens @ tokens.mT) @ self.key.weight.mT
 
     def kept(self, logits: Tensor) -> Tensor:
+        """The k largest of each row, the rest minus infinity."""
         least = logits.topk(self.k).values[..., -1:]
         return logits.masked_fill(logits < least, -math.inf)
 

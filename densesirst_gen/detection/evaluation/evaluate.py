@@ -6,7 +6,7 @@ these: scenes can be scored in any order, by several processes, or one after ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.paths import examples
+from densesirst_gen.detection.evaluation.errors import PredictionError
+from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
 from densesirst_gen.detection.metrics import (
     CocoAP,
@@ -37,6 +40,7 @@ from densesirst_gen.detection.metrics import (
     VocResult,
     match_boxes,
 )
+from densesirst_gen.detection.metrics.ignored import Regions, judged_boxes, judged_map
 from densesirst_gen.detection.metrics.noco import NoCoMatches
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.annotate import Annotations, annotate
@@ -133,6 +137,7 @@ class SceneScore:
     counts: PixelCounts | None = None
     matches: TargetCounts | None = None
     histogram: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,8 @@ class Evaluation:
     scenes : tuple of SceneRow
         By name.
     target_rows : ndarray of `TARGET`
+    notes : tuple of str
+        What was decided in decoding scenes and maps, each kind once.
     """
 
     kind: str
@@ -199,6 +206,7 @@ class Evaluation:
     curves: CurveResult | None
     scenes: tuple[SceneRow, ...]
     target_rows: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def worst(self, n: int) -> list[SceneRow]:
         """Up to n scenes with errors: most missed and false together first, then by name."""
@@ -224,7 +232,12 @@ class Evaluation:
         }
 
 
-def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scoring) -> SceneScore:
+def score_scene(
+    scene: Scene,
+    predicted: FoundBoxes | np.ndarray,
+    scoring: Scoring,
+    ignored: Regions = (),
+) -> SceneScore:
     """Score one scene.
 
     Parameters
@@ -234,19 +247,23 @@ def score_scene(scene: Scene, predicted: FoundBoxes | np.ndarray, scoring: Scori
     predicted : FoundBoxes, or ndarray (H, W) of probabilities or bool
         At the resolution of the scene.
     scoring : Scoring
+    ignored : sequence of (x0, y0, x1, y1)
+        Regions in which nothing is judged, see `judged_boxes` and `judged_map`.
     """
     if isinstance(predicted, FoundBoxes):
-        return _score_boxes(scene, predicted)
+        return _score_boxes(scene, predicted, scoring, ignored)
+    judged = judged_map(predicted, scene.labels, ignored, threshold=scoring.mask_threshold)
     return replace(
-        _score_boxes(scene, scoring.to_boxes.boxes(predicted)),
-        counts=scoring.pixels.measure(predicted, scene.labels),
-        matches=scoring.targets.measure(predicted, scene.labels),
-        histogram=PixelCurves().measure(predicted, scene.labels),
+        _score_boxes(scene, scoring.to_boxes.boxes(judged), scoring, ()),
+        counts=scoring.pixels.measure(judged, scene.labels),
+        matches=scoring.targets.measure(judged, scene.labels),
+        histogram=PixelCurves().measure(judged, scene.labels),
     )
 
 
-def _score_boxes(scene: Scene, found: FoundBoxes) -> SceneScore:
+def _score_boxes(scene: Scene, found: FoundBoxes, scoring: Scoring, ignored: Regions) -> SceneScore:
     truth = annotate(scene.labels)
+    found = judged_boxes(found, truth.boxes, ignored, iou_thr=scoring.iou_thr)
     points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
@@ -286,7 +303,17 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         curves if maps else None,
         tuple(_scene_row(*row) for row in zip(scores, taken, strict=True)),
         _target_rows(scores, taken, matches),
+        (*_truth_notes(scores), *summed_notes((s.name, note) for s in scores for note in s.notes)),
     )
+
+
+def _truth_notes(scores: Sequence[SceneScore]) -> list[str]:
+    if not scores or any(len(score.truth) for score in scores):
+        return []
+    return [
+        f"none of {len(scores)} scenes has a target: every detection counts as false, and only the "
+        "rates of false alarms say anything"
+    ]
 
 
 def evaluate(
@@ -316,18 +343,39 @@ def evaluate(
     ------
     CodecError, SceneError, PredictionError
         If a scene or a map cannot be read; an evaluation of the rest would be of something else.
+        If no scene has labels: then nothing is known of the truth. Scenes whose labels say that
+        there is no target are scored, and it is noted if there are no others.
     """
     scoring = scoring or Scoring()
     kind = predictions.kind
-    tasks = [(file, kind, predictions.found.get(file.name), scoring) for file in files]
+    files = list(files)
+    check_labels(files)
+    tasks = [
+        (file, kind, predictions.found.get(file.name), predictions.zero_one, scoring)
+        for file in files
+    ]
     with workers(jobs, [__name__]) as mapped:
         return collect(kind, progress(mapped(_score_file, tasks), len(tasks)), scoring)
 
 
-def _score_file(task: tuple[SceneFile, str, FoundBoxes | Path | None, Scoring]) -> SceneScore:
-    file, kind, found, scoring = task
-    scene = file.load()
-    return score_scene(scene, load_prediction(scene.name, kind, found, scene.shape), scoring)
+def check_labels(files: Sequence[SceneFile]) -> None:
+    """PredictionError if there are scenes, and for none of them anything to score against."""
+    if files and not any(file.has_labels for file in files):
+        raise PredictionError(
+            f"none of {len(files)} scenes ({examples(file.name for file in files)}) has labels "
+            f"that are read, such as {files[0].image}: target masks or a COCO file (boxes in XML "
+            "files are not read); without the truth, every detection would count as false"
+        )
+
+
+def _score_file(
+    task: tuple[SceneFile, str, FoundBoxes | Path | None, bool, Scoring],
+) -> SceneScore:
+    file, kind, found, zero_one, scoring = task
+    scene, notes = file.load_with_notes()
+    predicted = load_prediction(scene.name, kind, found, scene.shape, zero_one=zero_one)
+    score = score_scene(scene, predicted, scoring, file.ignored)
+    return replace(score, notes=tuple(notes))
 
 
 def taken_targets(

@@ -16,6 +16,7 @@ from densesirst_gen.detection.evaluation.evaluate import (
     taken_targets,
 )
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
+from densesirst_gen.detection.metrics.ignored import Regions
 from densesirst_gen.scene.picture import GUTTER, PANEL, PAPER, ZOOM_PX, scene_panel, zoom_panel
 from densesirst_gen.scene.scene import Scene
 
@@ -56,15 +57,20 @@ def worst_sheet(
     by_name = {file.name: file for file in files}
     rows = []
     for row in evaluation.worst(n):
-        scene = by_name[row.name].load()
-        rows.append((_caption(row), _panels(scene, _verdict(scene, evaluation, predictions))))
+        scene, ignored = by_name[row.name].load(), by_name[row.name].ignored
+        verdict = _verdict(scene, ignored, evaluation, predictions)
+        rows.append((_caption(row), _panels(scene, verdict)))
     return _sheet(rows)
 
 
-def _verdict(scene: Scene, evaluation: Evaluation, predictions: Predictions) -> Verdict:
+def _verdict(
+    scene: Scene, ignored: Regions, evaluation: Evaluation, predictions: Predictions
+) -> Verdict:
     found = predictions.found.get(scene.name)
-    predicted = load_prediction(scene.name, predictions.kind, found, scene.shape)
-    score = score_scene(scene, predicted, evaluation.scoring)
+    predicted = load_prediction(
+        scene.name, predictions.kind, found, scene.shape, zero_one=predictions.zero_one
+    )
+    score = score_scene(scene, predicted, evaluation.scoring, ignored)
     boxes, taken = taken_targets(score, evaluation.scoring, evaluation.threshold)
     hit = np.zeros(len(score.truth), bool)
     hit[taken[taken >= 0]] = True

@@ -13,6 +13,7 @@ be measured in any order, in any batches and by several processes. A result carr
 `PixelCurves`           ROC, AUC, AUC at low FPR, precision over recall of pixels
 `MNoCoAP`               AP of points on the normalised contrast map (OSCAR)
 `MaskToBoxes`           boxes of a probability map, for the metrics of boxes
+`judged_boxes`          boxes without those in regions to ignore; `judged_map` for maps
 ======================  ==========================================================================
 
 Boxes are float xyxy, half-open, in native pixels. Scores are taken at native resolution: maps or
@@ -31,6 +32,7 @@ from densesirst_gen.detection.metrics.coco import CocoAP, CocoResult
 from densesirst_gen.detection.metrics.components import MaskToBoxes, components, split_at_peaks
 from densesirst_gen.detection.metrics.confidence import TargetF1, TargetF1Result
 from densesirst_gen.detection.metrics.curves import CurveResult, PixelCurves
+from densesirst_gen.detection.metrics.ignored import judged_boxes, judged_map
 from densesirst_gen.detection.metrics.noco import MNoCoAP, NoCoResult, noco_map
 from densesirst_gen.detection.metrics.pixels import PixelCounts, PixelResult, PixelScores
 from densesirst_gen.detection.metrics.results import Result
@@ -66,6 +68,8 @@ __all__ = [
     "VocResult",
     "box_centres",
     "components",
+    "judged_boxes",
+    "judged_map",
     "match_boxes",
     "noco_map",
     "pairwise_iou",

@@ -282,6 +282,7 @@ class Collate:
     preprocess: Preprocess = field(default_factory=Preprocess)
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Samples of any sizes as one batch."""
         divisor = self.preprocess.divisor
         largest = (max(s.image.shape[axis] for s in samples) for axis in (1, 2))
         height, width = (-(-n // divisor) * divisor for n in largest)
@@ -323,6 +324,11 @@ class ChangedFile(SceneFile):
     side: int = 0
     noise: float = 0.0
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether its source has."""
+        return self.source is not None and self.source.has_labels
+
     def load_with_notes(self) -> tuple[Scene, list[str]]:
         """The changed scene, and the notes of its source."""
         assert self.source is not None
@@ -337,9 +343,29 @@ def changed(files: Sequence[SceneFile], *, side: int = 0, noise: float = 0) -> l
     if not side and not noise:
         return list(files)
     return [
-        ChangedFile(f.name, f.image, f.mask, f.sky, f.span, source=f, side=side, noise=noise)
+        ChangedFile(
+            f.name,
+            f.image,
+            f.mask,
+            f.sky,
+            f.span,
+            _ignored(f, side),
+            source=f,
+            side=side,
+            noise=noise,
+        )
         for f in files
     ]
+
+
+def _ignored(file: SceneFile, side: int) -> tuple[tuple[float, float, float, float], ...]:
+    """The regions of a scene that is resized to `side`; 0: as it is."""
+    if not side or not file.ignored:
+        return file.ignored
+    height, width = file.load().shape
+    tall, wide = fitted((height, width), side, "keep").resized
+    x, y = wide / width, tall / height
+    return tuple((x0 * x, y0 * y, x1 * x, y1 * y) for x0, y0, x1, y1 in file.ignored)
 
 
 def _resized_scene(scene: Scene, side: int) -> Scene:

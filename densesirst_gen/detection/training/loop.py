@@ -42,6 +42,7 @@ class WithLoss(nn.Module):
     def forward(
         self, images: Tensor, boxes: list[Tensor], labels: Tensor, sky: Tensor
     ) -> dict[str, Tensor]:
+        """Losses by name, see `Detector.loss`."""
         return self.detector.loss(self.detector(images), Targets(boxes, labels, sky))
 
 

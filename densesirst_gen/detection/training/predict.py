@@ -86,7 +86,10 @@ def score_detector(
     """All metrics of a detector on scenes, without writing anything."""
     scoring = scoring or Scoring()
     pairs = predict_scenes(detector, files, reading)
-    parts = (score_scene(scene, found_in(detector, p), scoring) for scene, p in pairs)
+    parts = (
+        score_scene(scene, found_in(detector, prediction), scoring, file.ignored)
+        for file, (scene, prediction) in zip(files, pairs, strict=True)
+    )
     return collect(KINDS[detector.task], parts, scoring)
 
 

@@ -14,6 +14,7 @@ from densesirst_gen.settings import ConfigError, Settings, drawn, option
 
 AUGMENTS = ("none", *TARGET_PROFILES)
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
+MOST_SIDE = 16_384
 WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -25,44 +26,57 @@ class TrainConfig(Settings):
     of `densesirst_gen.paste.config.TARGET_PROFILES`.
     """
 
-    epochs: int = option(20, "passes over the training images", low=1)
-    images_per_epoch: int = option(0, "images of an epoch; 0: as many as there are", low=0)
-    batch: int = option(8, "images of a step on each device", low=1)
-    accumulate: int = option(1, "batches whose gradients are summed for a step", low=1)
+    epochs: int = option(20, "passes over the training images", low=1, high=100_000)
+    images_per_epoch: int = option(
+        0, "images of an epoch; 0: as many as there are", low=0, high=100_000_000
+    )
+    batch: int = option(8, "images of a step on each device", low=1, high=4096)
+    accumulate: int = option(1, "batches whose gradients are summed for a step", low=1, high=10_000)
     optimiser: str = option("adamw", "what steps", among=("adamw", "adam", "sgd", "dadapt"))
-    lr: float = option(1e-4, "learning rate", low=0)
+    lr: float = option(1e-4, "learning rate", low=0, high=100)
     momentum: float = option(0.9, "of sgd, with Nesterov's step", low=0, high=1)
-    weight_decay: float = option(0.05, "of weights, not of biases and norms", low=0)
+    weight_decay: float = option(0.05, "of weights, not of biases and norms", low=0, high=100)
     schedule: str = option(
         "step", "of the learning rate", among=("constant", "step", "cosine", "poly")
     )
     milestones: tuple[float, ...] = option((0.4, 0.8), "step: x 0.1 after these shares of the run")
     final: float = option(0.1, "cosine: last learning rate, share of the first", low=0, high=1)
-    warmup: int = option(500, "steps of linear rise, at most a quarter of the run", low=0)
+    warmup: int = option(
+        500, "steps of linear rise, at most a quarter of the run", low=0, high=100_000_000
+    )
     warmup_from: float = option(1 / 3, "where the rise begins, share of lr", low=0, high=1)
-    clip: float = option(10.0, "greatest norm of the gradient; 0: any", low=0)
+    clip: float = option(10.0, "greatest norm of the gradient; 0: any", low=0, high=1e9)
     average: float = option(0.0, "decay of a running mean of the weights; 0: none", high=1, low=0)
-    size: int = option(512, "longer side of the input, px; 0: as the image is", low=0)
+    size: int = option(512, "longer side of the input, px; 0: as the image is", low=0, high=8192)
     fit: str = option("keep", "aspect of the input", among=("keep", "stretch"))
     flip: float = option(0.5, "share of images mirrored left to right", low=0, high=1)
     zoom: tuple[float, float] = drawn(
-        (1.0, 1.0), "random zoom; too large is cut at random", above=0
+        (1.0, 1.0), "random zoom; too large is cut at random", above=0, high=10
     )
-    crop: int = option(0, "side of random squares cut out, px; 0: the size of the input", low=0)
+    crop: int = option(
+        0, "side of random squares cut out, px; 0: the size of the input", low=0, high=8192
+    )
     on_target: float = option(0.5, "share of crops around a random target", low=0, high=1)
-    blur: float = option(0.0, "greatest σ of blur, input px, of half the images; 0: none", low=0)
+    blur: float = option(
+        0.0, "greatest σ of blur, input px, of half the images; 0: none", low=0, high=100
+    )
     augment: str = option("none", "targets pasted while training", among=AUGMENTS)
     paste: float = option(1.0, "share of images pasted into", low=0, high=1)
-    val_every: int = option(1, "epochs between validations; the last is validated", low=1)
+    val_every: int = option(
+        1, "epochs between validations; the last is validated", low=1, high=100_000
+    )
     select_by: str = option("ap", "what is best on val", among=("ap", "f1", "iou"))
     precision: str = option("32", "of the arithmetic", among=tuple(PRECISIONS))
-    seed: int = option(0, "of everything random", low=0)
+    seed: int = option(0, "of everything random", low=0, high=2**32 - 1)
     deterministic: bool = option(False, "deterministic algorithms on GPUs too, slower")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(0 < share < 1 for share in self.milestones):
+        shares = self.milestones
+        if not all(isinstance(share, int | float) and 0 < share < 1 for share in shares):
             self.refuse("milestones", "shares of the run, between 0 and 1")
+        if self.zoom[1] * self.size > MOST_SIDE:
+            self.refuse("zoom", f"at most {MOST_SIDE} px, times a size of {self.size}")
 
 
 # What papers and published code state; see the detectors' files for their networks. Not done here:

@@ -1,7 +1,7 @@
-"""Masks of many images as bits, 64 pixels of a row in a word: an eighth of the memory to go over.
+"""`placement.free_positions` and `choose_windows` for a batch, made equal to them, by bits.
 
-Made equal to `densesirst_gen.paste.placement.free_positions` and `choose_windows`, for a batch of
-tensors: the free corners of a square, and draws among them. No function waits for the device, and
+Masks are 64 pixels of a row in a word, an eighth of the memory to go over: from them the free
+corners of a square, and draws among these. No function waits for the device, and
 every result has a shape that is known beforehand.
 """
 

@@ -1,9 +1,8 @@
-"""Deciding what to paste into a batch of images, on the device that holds them.
+"""`paste.planner.make_plan` for a batch of images on their device, made equal to it.
 
-Made equal to `densesirst_gen.make_plan`: the same decisions from the same uniform numbers, by the
-same arithmetic; only the search for free windows is another (`densesirst_gen.paste.batch.bitmap`).
-All shapes are fixed by the config, nothing waits for the device, and no loop runs over images or
-targets.
+The same decisions from the same uniform numbers, by the same arithmetic; only the search for free
+windows is another (`densesirst_gen.paste.batch.bitmap`). All shapes are fixed by the config,
+nothing waits for the device, and no loop runs over images or targets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Drawing the plans of a batch, and telling what was drawn, in torch.
-
-Made equal to `densesirst_gen.render` and `densesirst_gen.annotate`.
-"""
+"""`paste.render.render` and `scene.annotate.annotate` for a batch in torch, made equal to them."""
 
 from __future__ import annotations
 

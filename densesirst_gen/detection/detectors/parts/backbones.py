@@ -29,6 +29,7 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         self.eval()
 
     def train(self, mode: bool = True) -> FrozenBatchNorm2d:
+        """Statistics stay frozen in training, too."""
         super().train(False)
         return self
 

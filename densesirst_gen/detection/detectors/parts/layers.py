@@ -117,6 +117,7 @@ class ModulatedDeformConv2d(nn.Module):
         self.stride, self.pad = stride, side // 2
 
     def forward(self, x: Tensor, offset: Tensor, modulation: Tensor) -> Tensor:
+        """See `deform_conv2d`."""
         return deform_conv2d(
             x, offset, modulation, self.weight, self.bias, stride=self.stride, pad=self.pad
         )

@@ -1,0 +1,316 @@
+"""What lies under a root: every file once, and what it is, by content first and by name second.
+
+A walk over the folders, the suffixes, the first bytes of label files, and a sample of the images of
+each folder: a hundred thousand files take seconds. Layouts claim files from it; what is left over
+is named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from densesirst_gen.datasets.masklike import looks_like_mask
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.files.codec import FORMATS
+
+LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
+CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
+OTHER_IMAGES = (".webp", ".gif", ".pgm", ".ppm", ".jp2", ".avif", ".heic", ".fits")
+ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".seq")
+MASK_WORD = re.compile(
+    r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
+)
+SKY_WORD = re.compile(r"sky", re.I)
+TOKEN = re.compile(r"[_-][A-Za-z]*\d{0,3}$")
+N_SAMPLED = 8
+N_SAMPLED_IN_ALL = 400
+N_ALIKE = 64
+HEAD_BYTES = 4096
+LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT")
+"""Kinds of files that say where targets are, beside masks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Image files of one folder that are of one kind.
+
+    Parameters
+    ----------
+    folder : str
+        POSIX, relative to the root; empty for the root itself.
+    files : dict of str to Path
+        Stem -> file.
+    token : str
+        What all their stems end with, where files of another kind lie in the same folder.
+    is_mask : bool
+        Two-valued by its sample; by its name where the sample is blank.
+    """
+
+    folder: str
+    files: dict[str, Path]
+    token: str = ""
+    is_mask: bool = False
+
+    @property
+    def label(self) -> str:
+        """For messages: the folder, and the end of the names if it matters."""
+        where = f"{self.folder}/" if self.folder else "./"
+        return f"{where}*{self.token}" if self.token else where
+
+    def by_key(self) -> dict[str, Path]:
+        """Stem without the token -> file."""
+        end = -len(self.token) if self.token else None
+        return {stem[:end]: path for stem, path in self.files.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Inventory:
+    """The files under a root.
+
+    Parameters
+    ----------
+    root : Path
+    groups : tuple of Group
+        All images that can be decoded by their suffix, in order of their folders.
+    labels : dict of str to list of Path
+        Kind (`LABELS`) -> files.
+    lists : tuple of Path
+        Text files that may be lists of names.
+    others : dict of str to list of Path
+        What nothing here reads: images of other formats, arrays, archives, videos; by suffix.
+    skipped : tuple of str
+        Folders of operating systems that were not entered.
+    """
+
+    root: Path
+    groups: tuple[Group, ...] = ()
+    labels: dict[str, list[Path]] = field(default_factory=dict)
+    lists: tuple[Path, ...] = ()
+    others: dict[str, list[Path]] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+    def relative(self, path: Path) -> str:
+        """POSIX path below the root."""
+        return path.relative_to(self.root).as_posix()
+
+    @property
+    def images(self) -> list[Group]:
+        """Groups that are no masks."""
+        return [group for group in self.groups if not group.is_mask]
+
+    @property
+    def masks(self) -> list[Group]:
+        """Groups of target masks."""
+        return [g for g in self.groups if g.is_mask and not SKY_WORD.search(g.folder)]
+
+    @property
+    def skies(self) -> list[Group]:
+        """Groups of masks in a folder named after the sky."""
+        return [g for g in self.groups if g.is_mask and SKY_WORD.search(g.folder)]
+
+
+def take_inventory(root: Path) -> Inventory:
+    """Look at every file under a folder.
+
+    Parameters
+    ----------
+    root : Path
+        Hidden files and folders are passed over; a folder that is linked to is entered once.
+
+    Raises
+    ------
+    DatasetError
+        If a folder can't be read, or two image files differ by suffix only.
+    """
+    folders: dict[str, dict[str, Path]] = defaultdict(dict)
+    labels: dict[str, list[Path]] = defaultdict(list)
+    others: dict[str, list[Path]] = defaultdict(list)
+    kinds = _LabelKinds()
+    lists: list[Path] = []
+    skipped: list[str] = []
+    for folder, entry in _walk(root, "", skipped, set()):
+        path, suffix = Path(entry.path), os.path.splitext(entry.name)[1].lower()
+        if suffix in FORMATS:
+            _add(folders[folder], path, entry)
+        elif kind := kinds.of(path):
+            labels[kind].append(path)
+        elif suffix in LIST_SUFFIXES:
+            lists.append(path)
+        elif suffix in OTHER_IMAGES + ARRAYS + ARCHIVES + VIDEOS:
+            others[suffix].append(path)
+    groups = tuple(_groups(folders))
+    return Inventory(root, groups, dict(labels), tuple(lists), dict(others), tuple(skipped))
+
+
+def _walk(
+    root: Path, folder: str, skipped: list[str], entered: set[str]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Folder and entry of each file, sorted; a folder that is linked to is entered once."""
+    here = root / folder
+    entered.add(os.path.realpath(here))
+    try:
+        with os.scandir(here) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(f"{here}: can't be read ({error.strerror})") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if not _is_folder(entry):
+            yield folder, entry
+        elif entry.name.casefold() in CLUTTER:
+            skipped.append(entry.name)
+        elif not entry.is_symlink() or os.path.realpath(entry.path) not in entered:
+            inner = f"{folder}/{entry.name}" if folder else entry.name
+            yield from _walk(root, inner, skipped, entered)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:  # a loop of links
+        raise DatasetError(f"{entry.path}: not a regular file ({error.strerror})") from error
+
+
+def _add(files: dict[str, Path], path: Path, entry: os.DirEntry[str]) -> None:
+    if not entry.is_file():
+        raise DatasetError(f"{path}: not a regular file")
+    other = files.setdefault(os.path.splitext(entry.name)[0], path)
+    if other is not path:
+        raise DatasetError(f"1 scene names come twice: {other} and {path}")
+
+
+# ---- images and masks
+
+
+def _groups(folders: dict[str, dict[str, Path]]) -> Iterator[Group]:
+    n_each = max(2, min(N_SAMPLED, N_SAMPLED_IN_ALL // max(len(folders), 1)))
+    for folder in sorted(folders):
+        parts = [
+            Group(folder, files, token, _is_mask(folder, token, files, n_each))
+            for token, files in _by_token(folders[folder]).items()
+        ]
+        if len({part.is_mask for part in parts}) == 1:
+            parts = [Group(folder, folders[folder], "", parts[0].is_mask)]
+        yield from parts
+
+
+def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
+    """Files by the end of their stems, where names come in pairs: ``1_a`` and ``1_b``, or ``1``."""
+    ends = {stem: match[0] for stem in files if (match := TOKEN.search(stem))}
+    heads = Counter(stem[: -len(end)] for stem, end in ends.items())
+    paired = Counter(
+        end for stem, end in ends.items() if heads[head := stem[: -len(end)]] > 1 or head in files
+    )
+    tokens = [token for token, n in paired.items() if n * 4 >= len(files)]
+    if not tokens:
+        return {"": files}
+    parts: dict[str, dict[str, Path]] = defaultdict(dict)
+    for stem, path in files.items():
+        end = ends.get(stem, "")
+        parts[end if end in tokens else ""][stem] = path
+    return dict(parts)
+
+
+def _is_mask(folder: str, token: str, files: dict[str, Path], n: int) -> bool:
+    paths = list(files.values())
+    sample = random.Random(0).sample(paths, min(n, len(paths)))
+    votes = Counter(map(looks_like_mask, sample))
+    if votes[True] or votes[False]:
+        return votes[True] > votes[False]
+    return bool(MASK_WORD.search(folder) or MASK_WORD.search(token))
+
+
+# ---- labels
+
+
+class _LabelKinds:
+    """`label_kind` of many files: a folder of which 64 are alike is taken to be of one kind."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Path, str], Counter[str]] = defaultdict(Counter)
+
+    def of(self, path: Path) -> str:
+        seen = self._seen[path.parent, path.suffix]
+        if len(seen) == 1 and seen.most_common(1)[0][1] >= N_ALIKE:
+            return next(iter(seen))
+        kind = label_kind(path)
+        seen[kind] += 1
+        return kind
+
+
+def label_kind(path: Path) -> str:
+    """Which of `LABELS` a file is, by its grammar; empty if none."""
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".xml", ".txt") or not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    if suffix == ".txt":
+        return "YOLO" if _is_yolo(head) else ""
+    if suffix == ".xml":
+        return _xml_kind(head)
+    return _json_kind(path, head)
+
+
+def _is_yolo(head: bytes) -> bool:
+    """Lines of a class number and four or more numbers from 0 to 1."""
+    lines = head.split(b"\n")[:20]
+    lines = lines[:-1] if len(head) == HEAD_BYTES else lines
+    rows = [line.split() for line in lines if line.strip()]
+    return bool(rows) and all(_is_yolo_row(row) for row in rows)
+
+
+def _is_yolo_row(row: list[bytes]) -> bool:
+    try:
+        values = [float(word) for word in row[1:]]
+        return len(values) >= 4 and row[0].isdigit() and all(-0.01 <= v <= 1.01 for v in values)
+    except ValueError:
+        return False
+
+
+def _xml_kind(head: bytes) -> str:
+    if b"<annotations" in head:
+        return "CVAT"
+    return "VOC" if b"<annotation" in head and b"<bndbox" in head else ""
+
+
+def _json_kind(path: Path, head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if not start.startswith(b"{"):
+        return ""
+    if b'"shapes"' in head and b'"imagePath"' in head:
+        return "labelme"
+    names = _top_names(path, head)
+    if "shapes" in names and "imagePath" in names:
+        return "labelme"
+    return "COCO" if {"images", "annotations"} <= names else ""
+
+
+def _top_names(path: Path, head: bytes) -> set[str]:
+    """Names at the top of a JSON object; of large files as far as a search for them tells."""
+    if path.stat().st_size <= 50_000_000:
+        try:
+            document = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return set()
+        return set(document) if isinstance(document, dict) else set()
+    return {name for name in ("images", "annotations", "shapes") if f'"{name}"'.encode() in head}
+
+
+# ---- words for people
+
+
+def counted(paths: Iterable[Path], root: Path) -> str:
+    """How many files, and one of them: ``4 files such as labels/a.txt``."""
+    names = sorted(path.relative_to(root).as_posix() for path in paths)
+    return f"{len(names)} file{'s' * (len(names) != 1)} such as {PurePosixPath(names[0])}"

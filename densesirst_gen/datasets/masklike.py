@@ -1,0 +1,67 @@
+"""Is an image a mask? By what it holds, whatever it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from densesirst_gen.files.codec import FORMATS, MAX_PIXELS
+
+PLAIN = ("1", "L", "LA", "P", "RGB", "RGBA")
+FEW = 16
+"""Distinct values of a mask with a few shades at its edges, at most."""
+
+
+def looks_like_mask(path: Path) -> bool | None:
+    """Whether an image holds two values, but for a few shades between them.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bool or None
+        None for an image of one value, which may be either, and for what can't be decoded.
+    """
+    try:
+        with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            if image.mode not in PLAIN:
+                return _few_values(np.asarray(image))
+            colours = image.getcolors(FEW)
+            gray = None if colours else np.asarray(image.convert("L"))
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    if gray is not None:
+        return _two_ends(gray)
+    assert colours is not None
+    return _mostly_two([n for n, _ in colours])
+
+
+def _few_values(values: np.ndarray) -> bool | None:
+    """Of deep images."""
+    counts = np.unique(values.ravel(), return_counts=True)[1]
+    return _mostly_two(counts.tolist()) if len(counts) <= FEW else False
+
+
+def _mostly_two(counts: list[int]) -> bool | None:
+    counts = sorted(counts, reverse=True)
+    if len(counts) == 1:
+        return None
+    return len(counts) == 2 or sum(counts[:2]) >= 0.98 * sum(counts)
+
+
+def _two_ends(gray: np.ndarray) -> bool:
+    """Many values, as JPEG makes of a mask: nearly all of one value, the rest near both ends."""
+    counts = np.bincount(gray.ravel(), minlength=256)
+    mode = int(counts.argmax())
+    if mode not in range(4) and mode not in range(252, 256):
+        return False
+    near_ends = counts[:24].sum() + counts[232:].sum()
+    return bool(counts[mode] >= 0.9 * gray.size and near_ends >= 0.995 * gray.size) and bool(
+        counts[128:].any() and counts[:128].any()
+    )

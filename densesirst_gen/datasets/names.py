@@ -1,0 +1,121 @@
+"""Which scene other people mean by a name, a path, a number or a line of a list.
+
+Folders in front, suffixes, case, Unicode form, backslashes and ``%20`` do not matter where the
+scene is unique without them. A number means a scene if its name is that number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from itertools import combinations
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from densesirst_gen.files.codec import FORMATS
+
+Parts = tuple[str, ...]
+
+COLUMNS = (re.compile(r"[,;\t]"), re.compile(r"\s+"))
+KIND = re.compile(r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|masks?|labels?)$")
+"""Folders that tell images from masks; the names of scenes leave them out."""
+SUFFIXES = {*FORMATS, ".webp", ".gif", ".npy", ".mat", ".txt", ".json", ".xml", ".csv"}
+
+
+class SceneNames:
+    """The scenes of a dataset, to be found by what others call them.
+
+    Parameters
+    ----------
+    names : collection of str
+        No two the same in all but case and Unicode form.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = set(names)
+        self._by_last: dict[str, list[tuple[Parts, str]]] = defaultdict(list)
+        self._by_number: dict[int, list[str]] = defaultdict(list)
+        self._folders: dict[Parts, list[str]] = defaultdict(list)
+        for name in sorted(self.names):
+            parts = folded_parts(name)
+            self._by_last[parts[-1]].append((parts, name))
+            if (number := whole_number(parts[-1])) is not None:
+                self._by_number[number].append(name)
+            for start, stop in combinations(range(len(parts)), 2):
+                self._folders[parts[start:stop]].append(name)
+
+    def find(self, text: str) -> str | None:
+        """The scene that a name or path means; None if there is none or there are several."""
+        for reading in dict.fromkeys((text, without_suffixes(text), unquote(text))):
+            if reading in self.names:
+                return reading
+        for reading in dict.fromkeys((text, unquote(text))):
+            for end in dict.fromkeys((reading, without_suffixes(reading))):
+                if found := self._by_parts(folded_parts(end)):
+                    return found
+        return None
+
+    def listed(self, line: str) -> tuple[str, ...]:
+        """The scenes that a line of a list means; empty if none, or if it may be any of several.
+
+        A name or a path, quoted or not, and columns behind it do not matter. The path of a folder
+        stands for all scenes in it.
+        """
+        for text in _columns(line):
+            inner = "/".join(p for p in text.split("/") if not KIND.match(p.casefold()))
+            for reading in dict.fromkeys((text, inner)):
+                if (name := self.find(reading)) is not None:
+                    return (name,)
+            if found := self._folders.get(folded_parts(inner)):
+                return tuple(found)
+        return ()
+
+    def numbered(self, number: int) -> str | None:
+        """The one scene whose name, without folders, is this number."""
+        found = self._by_number.get(number, [])
+        return found[0] if len(found) == 1 else None
+
+    def _by_parts(self, parts: Parts) -> str | None:
+        """The longest name that the path ends with, or the only name that ends with the path."""
+        alike = self._by_last.get(parts[-1], []) if parts else []
+        inner = [(known, name) for known, name in alike if parts[-len(known) :] == known]
+        if inner:
+            return max(inner, key=lambda pair: len(pair[0]))[1]
+        outer = [name for known, name in alike if known[-len(parts) :] == parts]
+        return outer[0] if len(outer) == 1 else None
+
+
+def _columns(line: str) -> Iterator[str]:
+    """A line as one name, then its first column by commas or tabs, then by blanks."""
+    whole = _plain(line)
+    yield whole
+    for column in COLUMNS:
+        first = _plain(column.split(whole, maxsplit=1)[0])
+        if first and first != whole:
+            yield first
+
+
+def _plain(text: str) -> str:
+    return text.strip().strip("\"'").replace("\\", "/").strip()
+
+
+def folded_parts(text: str) -> Parts:
+    """The parts of a path, in one case and one Unicode form."""
+    plain = unicodedata.normalize("NFC", text.strip().replace("\\", "/")).casefold()
+    return tuple(part for part in plain.split("/") if part not in ("", "."))
+
+
+def without_suffixes(text: str) -> str:
+    """A path without all suffixes of images, arrays and labels: ``f0.png.npy`` is ``f0``."""
+    suffix = PurePosixPath(text).suffix
+    while suffix.lower() in SUFFIXES and len(suffix) < len(text):
+        text = text[: -len(suffix)]
+        suffix = PurePosixPath(text).suffix
+    return text
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text is, zeros in front or not; None if it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None

@@ -1,0 +1,152 @@
+"""Which mask belongs to which image, where folders and names are anybody's."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from densesirst_gen.datasets.inventory import Group, Inventory
+from densesirst_gen.datasets.split_words import part_of
+
+ENDS = re.compile(r"([_-](pixels0|masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
+STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
+IMAGE_WORD = re.compile(
+    r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|data|pictures?)$", re.I
+)
+BEST_WORD = re.compile(r"^(masks?|labels?|gt|gts|annotations|ground_?truth)$", re.I)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Images by scene name, their masks, and what belongs to nothing.
+
+    Parameters
+    ----------
+    images, masks : dict of str to Path
+        By scene name.
+    orphans : tuple of Path
+        Masks of which there is no image.
+    rivals : tuple of str
+        Folders of masks that were not taken, as nearer ones hold masks of the same images.
+    """
+
+    images: dict[str, Path] = field(default_factory=dict)
+    masks: dict[str, Path] = field(default_factory=dict)
+    orphans: tuple[Path, ...] = ()
+    rivals: tuple[str, ...] = ()
+
+
+def pair(inventory: Inventory) -> Pairing:
+    """Put images and masks together.
+
+    A mask belongs to an image if their stems are the same, but for what marks masks (``_pixels0``,
+    ``_mask``, ``gt_``) or tells images from masks in one folder; of several the one whose folder
+    is nearest to the image's. A scene's name is the path of its image without the folder that
+    tells images from masks: ``train/images/a`` is ``train/a``.
+    """
+    index = _index(inventory.masks)
+    taken: dict[Path, Path] = {}
+    used: set[str] = set()
+    folders: dict[str, str] = {}
+    for group in inventory.images:
+        found = {key: _nearest(group, index.get(key, [])) for key in group.by_key()}
+        for key, path in group.by_key().items():
+            if (best := found[key]) is not None:
+                taken[path] = best[1]
+                used.add(best[0].folder)
+                folders.setdefault(group.folder, best[0].folder)
+    images = _named(inventory.images, folders)
+    masks = {name: taken[path] for name, path in images.items() if path in taken}
+    claimed = set(taken.values())
+    left = [(g, p) for g in inventory.masks for p in g.files.values() if p not in claimed]
+    rivals = {g.label for g, p in left if g.folder not in used and _has_image(g, p, inventory)}
+    orphans = tuple(p for g, p in left if g.label not in rivals)
+    return Pairing(images, masks, orphans, tuple(sorted(rivals)))
+
+
+def several_sets(inventory: Inventory) -> list[str]:
+    """Folders right below the root that are datasets of their own; parts and sequences are none."""
+    tops: dict[bool, set[str]] = {False: set(), True: set()}
+    for group in inventory.groups:
+        top, inner, _ = group.folder.partition("/")
+        if not inner:
+            return []
+        tops[group.is_mask].add(top)
+    both = sorted(tops[False] & tops[True])
+    patterns = {re.sub(r"\d+", "#", top) for top in both}
+    are_parts = any(map(part_of, both)) or len(patterns) < len(both)
+    return [] if are_parts else both
+
+
+def plain_key(stem: str) -> str:
+    """A mask's stem without what marks it as one."""
+    return STARTS.sub("", ENDS.sub("", stem)) or stem
+
+
+def _index(groups: Iterable[Group]) -> dict[str, list[tuple[Group, Path]]]:
+    """Masks by every key that they may have; exact stems come first."""
+    index: dict[str, list[tuple[Group, Path]]] = defaultdict(list)
+    for group in groups:
+        stems = set(group.files)
+        for key, path in group.by_key().items():
+            index[key].append((group, path))
+            plain = plain_key(key)
+            if plain != key and plain not in stems:
+                index[plain].append((group, path))
+    return index
+
+
+def _nearest(group: Group, masks: list[tuple[Group, Path]]) -> tuple[Group, Path] | None:
+    ranked = sorted(masks, key=lambda m: (_distance(group.folder, m[0].folder), m[0].folder))
+    return ranked[0] if ranked else None
+
+
+@lru_cache(maxsize=1 << 18)
+def _distance(images: str, masks: str) -> tuple[int, int]:
+    """How far two folders are from each other; folders called masks come first."""
+    a, b = PurePosixPath(images).parts, PurePosixPath(masks).parts
+    common = 0
+    while common < min(len(a), len(b)) and a[common] == b[common]:
+        common += 1
+    tail = 0
+    while tail < min(len(a), len(b)) - common and a[-1 - tail] == b[-1 - tail]:
+        tail += 1
+    apart = max(len(a), len(b)) - common - tail
+    named = any(BEST_WORD.match(part) for part in b[common : len(b) - tail])
+    return apart, 0 if named else 1
+
+
+def _named(groups: Iterable[Group], folders: dict[str, str]) -> dict[str, Path]:
+    """Images by the names of their scenes, full paths where short ones are not unique."""
+    short: dict[str, list[Path]] = defaultdict(list)
+    full: dict[Path, str] = {}
+    for group in groups:
+        where = _without_kind(group.folder, folders.get(group.folder))
+        for stem, path in group.files.items():
+            short[f"{where}/{stem}" if where else stem].append(path)
+            full[path] = f"{group.folder}/{stem}" if group.folder else stem
+    unique = all(len(paths) == 1 for paths in short.values())
+    if unique:
+        return {name: paths[0] for name, paths in short.items()}
+    return {full[path]: path for paths in short.values() for path in paths}
+
+
+def _without_kind(images: str, masks: str | None) -> str:
+    """The folder of images without the part in which that of their masks differs."""
+    if masks is None or images == masks:
+        return images
+    a, b = PurePosixPath(images).parts, PurePosixPath(masks).parts
+    differing = [k for k in range(min(len(a), len(b))) if a[k] != b[k]]
+    if len(a) == len(b) and len(differing) == 1:
+        return "/".join((*a[: differing[0]], *a[differing[0] + 1 :]))
+    kept = a[:-1] if a and IMAGE_WORD.match(a[-1]) else a
+    return "/".join(kept)
+
+
+def _has_image(group: Group, path: Path, inventory: Inventory) -> bool:
+    keys = {path.stem, plain_key(path.stem)}
+    return any(keys & set(other.by_key()) for other in inventory.images)

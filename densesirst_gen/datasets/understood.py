@@ -1,0 +1,147 @@
+"""What was understood of a dataset: for people in lines, for programs as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.files.codec import FORMATS
+
+N_OPENED = 64
+BITS = {"1": "1 bit", "I;16": "16 bit", "I;16B": "16 bit", "I": "32 bit", "F": "float"}
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What a dataset is, without decoding it.
+
+    Parameters
+    ----------
+    root, layout : str
+    n_images, n_masks, n_skies : int
+        Scenes, and how many of them have a target mask and a sky mask.
+    splits : dict of str to int
+        Split -> scenes in it.
+    n_donors : int
+        Scenes that may give targets.
+    depths, sizes : dict of str to int
+        Of a sample of at most 64 images: "8 bit" and "96 x 96" -> how many.
+    notes : tuple of str
+        What was passed over or decided.
+    """
+
+    root: str
+    layout: str
+    n_images: int
+    n_masks: int
+    n_skies: int
+    splits: dict[str, int] = field(default_factory=dict)
+    n_donors: int = 0
+    depths: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """In short: ``folders: 4 images, 4 masks; train 2, test 2; 8 bit``."""
+        parts = [f"{self.layout}: {self.n_images:,} images, {self._marked()}"]
+        if self.splits:
+            parts.append(", ".join(f"{split} {n:,}" for split, n in self.splits.items()))
+        if self.depths:
+            parts.append(", ".join(self.depths))
+        return "; ".join(parts)
+
+    def _marked(self) -> str:
+        masks = f"{self.n_masks:,} masks" if self.n_masks else "no labels"
+        return masks + (f", {self.n_skies:,} sky masks" if self.n_skies else "")
+
+    def lines(self) -> list[str]:
+        """A line for each thing, then the notes."""
+        rows = {
+            "layout": self.layout,
+            "images": "; ".join(
+                filter(None, (f"{self.n_images:,}", _counts(self.depths), _counts(self.sizes)))
+            ),
+            "targets": f"{self.n_masks:,} images have a mask" if self.n_masks else "no labels",
+            "sky": f"{self.n_skies:,} images have a mask" if self.n_skies else "not annotated",
+            "splits": ", ".join(f"{s} {n:,}" for s, n in self.splits.items()) or "none",
+            "donors": f"{self.n_donors:,} images may give targets",
+        }
+        return [f"{name:9}{text}" for name, text in rows.items()] + [
+            f"note     {note}" for note in self.notes
+        ]
+
+
+def understand(dataset: Dataset) -> Understood:
+    """Say what a dataset is; opens the heads of some images, decodes none."""
+    depths, sizes = _heads(dataset.scenes)
+    try:
+        n_donors, extra = len(donor_scenes(dataset)), []
+    except DatasetError as error:
+        n_donors, extra = 0, [str(error)]
+    return Understood(
+        str(dataset.root),
+        dataset.layout,
+        len(dataset.scenes),
+        sum(scene.has_labels for scene in dataset.scenes),
+        sum(scene.sky is not None for scene in dataset.scenes),
+        {split: len(names) for split, names in dataset.splits.items()},
+        n_donors,
+        depths,
+        sizes,
+        (*dataset.notes(), *extra),
+    )
+
+
+def _heads(scenes: Sequence[SceneFile]) -> tuple[dict[str, int], dict[str, int]]:
+    """Depths and sizes of a sample, the most frequent first."""
+    depths, sizes = Counter[str](), Counter[str]()
+    files = [scene for scene in scenes if scene.files()]
+    for scene in files[:: max(1, len(files) // N_OPENED)][:N_OPENED]:
+        try:
+            with Image.open(scene.image, formats=sorted(set(FORMATS.values()))) as image:
+                depths[BITS.get(image.mode, "8 bit")] += 1
+                sizes[f"{image.width} x {image.height}"] += 1
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            depths["unreadable"] += 1
+    return dict(depths.most_common()), dict(sizes.most_common())
+
+
+def _counts(table: dict[str, int]) -> str:
+    """The most frequent few."""
+    names = list(table)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
+
+
+def datasets_below(root: Path, read: Any) -> list[tuple[Path, Dataset]]:
+    """Datasets one or two levels below a folder that is none itself.
+
+    Parameters
+    ----------
+    root : Path
+    read : callable
+        `densesirst_gen.read_dataset`.
+    """
+    found = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        try:
+            found.append((folder, read(folder)))
+        except DatasetError:
+            inner = sorted(p for p in folder.iterdir() if p.is_dir())
+            found += [(p, d) for p in inner if (d := _readable(p, read)) is not None]
+    return found
+
+
+def _readable(folder: Path, read: Any) -> Dataset | None:
+    try:
+        dataset: Dataset = read(folder)
+    except DatasetError:
+        return None
+    return dataset

@@ -1,0 +1,79 @@
+"""What the values of maps mean, which one map can't say: 0 and 1 may be a mask, or very little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from densesirst_gen.detection.evaluation.errors import PredictionError
+from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES, read_array
+from densesirst_gen.files.codec import read_image
+
+
+class Meaning(NamedTuple):
+    """How all maps are to be read.
+
+    Parameters
+    ----------
+    zero_one : bool
+        They are masks of 0 and 1.
+    notes : tuple of str
+    """
+
+    zero_one: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read_values(path: Path) -> np.ndarray:
+    """The values of a map as they stand in its file.
+
+    Raises
+    ------
+    CodecError, PredictionError
+        If it can't be read, or is in colours.
+    """
+    return read_array(path) if path.suffix.lower() in SUFFIXES else _read_gray(path)
+
+
+def meaning_of(paths: Iterable[Path]) -> Meaning:
+    """Look at maps until one says how all are to be read, which is mostly the first.
+
+    Whole numbers of which none is above 1 are masks. Where no map comes near the middle of its
+    range, all would be empty at most thresholds, and that is told.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Of one detector.
+    """
+    peak, n_maps = 0, 0
+    for path in paths:
+        values = read_values(path)
+        most = int(values.max(initial=0)) if values.dtype in DEPTHS else None
+        if most is None or 2 * most > DEPTHS[values.dtype]:
+            return Meaning()
+        peak, depth, n_maps = max(peak, most), DEPTHS[values.dtype], n_maps + 1
+    if peak == 1:
+        return Meaning(True, (f"values {{0, 1}} of all {n_maps} maps are read as masks",))
+    if peak == 0:
+        return Meaning()
+    return Meaning(
+        notes=(
+            f"the greatest value of all {n_maps} maps is {peak} of {depth}: nearly nothing is "
+            f"found; masks must hold 0 and {depth}, or 0 and 1",
+        )
+    )
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    """An image that is gray, whatever its mode; false colours have no way back."""
+    decoded = read_image(path)
+    if "true colour" in decoded.notes:
+        raise PredictionError(
+            f"{path}: a map in colours; a map is gray, from black for 0 to white for 1 (a heat map "
+            "in jet or other colours must be saved again, without them)"
+        )
+    return decoded.array
