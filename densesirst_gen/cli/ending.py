@@ -29,10 +29,12 @@ class Commands(click.Group):
     """
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse."""
         with _told_apart():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was parsed."""
         with _told_apart():
             return super().invoke(ctx)
 
