@@ -29,12 +29,12 @@ class Commands(click.Group):
     """
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """As click does, with the ends of a command told apart."""
+        """Parse."""
         with _told_apart():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does, with the ends of a command told apart."""
+        """Run the command that was parsed."""
         with _told_apart():
             return super().invoke(ctx)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from densesirst_gen.files.part import new_part
 
 PARTS = ".build/parts"
 
@@ -40,7 +41,7 @@ def atomic_file(path: Path, parts: Path | None = None) -> Iterator[IO[bytes]]:
     OSError
         If it can't be written; it names `path`.
     """
-    part = (parts or path.parent) / f".{secrets.token_hex(8)}.part"
+    part = new_part(parts or path.parent)
     try:
         with naming(path), _open_new(part) as file:
             yield file
