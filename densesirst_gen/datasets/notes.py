@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from densesirst_gen.files.codec import CodecError, read_mask
+
+Item = TypeVar("Item")
 
 SAMPLE = 100
 """Target masks that are looked at before work begins."""
@@ -33,12 +36,18 @@ def grouped(notes: Iterable[tuple[str, str]], of: str) -> list[str]:
     return [f"{len(same)} {of}: {same[0][1]} ({same[0][0]})" for same in kinds.values()]
 
 
+def spread(items: Sequence[Item], n: int) -> list[Item]:
+    """Up to `n` of some items, evenly spread."""
+    n = min(n, len(items))
+    return [items[k * len(items) // n] for k in range(n)]
+
+
 def mask_notes(masks: Sequence[Path]) -> list[str]:
     """What is to be said of target masks, by a sample of them, evenly spread.
 
     A mask that can't be decoded is passed over: its scene will be set aside and told of.
     """
-    looked = masks[:: max(1, len(masks) // SAMPLE)][:SAMPLE]
+    looked = spread(masks, SAMPLE)
     notes = [(path.name, note) for path in looked for note in _notes_of(path)]
     return grouped(notes, f"of {len(looked)} target masks looked at")
 

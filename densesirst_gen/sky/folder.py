@@ -17,7 +17,8 @@ import numpy as np
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.devkit import palette_png
-from densesirst_gen.datasets.paths import list_images, pair_masks, path_to_write
+from densesirst_gen.datasets.notes import spread
+from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images, pair_masks, path_to_write
 from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
 from densesirst_gen.files.regular import read_bytes
@@ -118,9 +119,19 @@ def check_targets(files: Sequence[SceneFile], out: Path) -> None:
             raise RefusedError(f"{path} would come in the place of {source}: choose another folder")
 
 
-def masks_in(out: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The sky masks of some scenes that a folder has, if there is such a folder."""
-    return pair_masks(list_images(out, nested=True), names)
+def masks_in(out: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The sky masks of some scenes that a folder has, if there is such a folder.
+
+    Raises
+    ------
+    DatasetError
+        See `pair_masks`; predictions are named like their images and never in doubt.
+    """
+    masks, known = list_images(out, nested=True), set(names)
+    alike = {n for n in known if n.endswith(MASK_SUFFIX) and n.removesuffix(MASK_SUFFIX) in known}
+    ours = {n: masks[n] for n in alike if n in masks and hand_made(masks[n]) is None}
+    others = {stem: path for stem, path in masks.items() if stem not in ours}
+    return ours | pair_masks(others, known - ours.keys())
 
 
 def check_masks(
@@ -158,8 +169,8 @@ def mask_note(files: Sequence[SceneFile]) -> str:
     8 of them is predicted (about a second): it speaks as well if a quarter of their masks seem to
     be inverted, and three, or all if there are fewer.
     """
-    looked = _spread([file for file in files if file.sky], SAMPLE)
-    compared = {file.name for file in _spread(looked, PREDICTED_SAMPLE)}
+    looked = spread([file for file in files if file.sky], SAMPLE)
+    compared = {file.name for file in spread(looked, PREDICTED_SAMPLE)}
     found = [_check_file(file, predict=file.name in compared) for file in looked]
     inverted = {name: doubts for name, doubts in found if doubts.has("inverted")}
     if inverted and len(inverted) >= max(min(3, len(compared)), len(compared) / 4):
@@ -168,10 +179,6 @@ def mask_note(files: Sequence[SceneFile]) -> str:
     if len(doubtful) < max(3, len(looked) / 4):
         return ""
     return _doubt_note(doubtful, f"of {len(looked)} sky masks looked at")
-
-
-def _spread(files: list[SceneFile], n: int) -> list[SceneFile]:
-    return files[:: max(1, len(files) // n)][:n]
 
 
 def _doubt_note(doubtful: Mapping[str, _Doubts], of: str) -> str:
