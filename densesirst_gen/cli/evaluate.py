@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from densesirst_gen.cli.installed import check_installed, check_training
+from densesirst_gen.cli.numbers import Finite, jobs_type, side_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
@@ -58,22 +59,30 @@ IDS = ("coco", "stem")
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     help="probabilities above it, boxes from it on  [0.5; boxes: where F1 is greatest]",
 )
 @click.option(
-    "--iou", "iou_thr", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="of boxes"
+    "--iou", "iou_thr", type=Finite(0, 1), default=0.5, show_default=True, help="of boxes"
 )
 @click.option("--legacy-plus-one", is_flag=True, help="VOC: widths are x1 - x0 + 1, as in mmdet")
 @click.option(
-    "--gt-offset", type=float, default=0.0, show_default=True, help="VOC: moves true boxes, px"
+    "--gt-offset",
+    type=Finite(-1000, 1000),
+    default=0.0,
+    show_default=True,
+    help="VOC: moves true boxes, px",
 )
 @click.option(
     "--max-dets", type=click.IntRange(0), default=100, show_default=True, help="COCO; 0: any number"
 )
 @click.option("--matching", type=click.Choice(MATCHINGS), default="hungarian", show_default=True)
 @click.option(
-    "--max-dist", type=float, default=3.0, show_default=True, help="of matched centroids, px"
+    "--max-dist",
+    type=Finite(0, 100_000),
+    default=3.0,
+    show_default=True,
+    help="of matched centroids, px",
 )
 @click.option(
     "--empty",
@@ -91,14 +100,10 @@ IDS = ("coco", "stem")
 )
 @click.option("--split-peaks", is_flag=True, help="divide components at their local maxima")
 @click.option("--json", "json_out", metavar="FILE|-", help="write all numbers; -: to stdout")
-@click.option(
-    "--noise", type=click.FloatRange(0), default=0.0, help="sigma added, with --checkpoint"
-)
-@click.option("--side", type=click.IntRange(0), default=0, help="resized first, with --checkpoint")
+@click.option("--noise", type=Finite(0, 255), default=0.0, help="sigma added, with --checkpoint")
+@click.option("--side", type=side_type, default=0, help="resized first, with --checkpoint")
 @click.option("--plots", type=path_out, help="folder for figures and a sheet of the worst scenes")
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@click.option("--jobs", "-j", type=jobs_type, default=1, show_default=True, help="processes")
 @click.option("--quiet", "-q", is_flag=True, help="no progress bar, no table")
 def evaluate(
     predictions: Path | None,
@@ -135,9 +140,10 @@ def evaluate(
     """
     if (predictions is None) == (checkpoint is None):
         raise click.UsageError("give either --predictions or --checkpoint")
-    if plots and find_spec("matplotlib") is None:
-        hint = "pip install 'densesirst_gen[plot]'"
-        raise click.ClickException(f"matplotlib is not installed: {hint}")
+    if plots:
+        check_installed("matplotlib")
+    if checkpoint:
+        check_training()
     from densesirst_gen.detection.evaluation.evaluate import Scoring
     from densesirst_gen.detection.evaluation.evaluate import evaluate as scored
     from densesirst_gen.detection.evaluation.predictions import read_predictions

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from densesirst_gen.cli.numbers import Finite, jobs_type
 from densesirst_gen.cli.options import (
     LAYOUTS,
     common,
@@ -34,11 +35,13 @@ def library() -> None:
 @span_option
 @click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
 @click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
-@click.option("--min-area", type=click.IntRange(1), help="mask pixels")
-@click.option("--max-side", type=click.IntRange(1), help="longer side of the box, pixels")
-@click.option("--min-contrast", type=float, help="peak above the local background, gray levels")
+@click.option("--min-area", type=click.IntRange(1, 1_000_000), help="mask pixels")
+@click.option("--max-side", type=click.IntRange(1, 1024), help="longer side of the box, pixels")
+@click.option(
+    "--min-contrast", type=Finite(-255, 255), help="peak above the local background, gray levels"
+)
 @click.option("--seed", type=click.IntRange(0), default=0, help="of random regions")
-@click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
+@click.option("--jobs", "-j", type=jobs_type, default=1, help="processes")
 @click.option("--overwrite", is_flag=True, help="replace the file")
 @common
 def library_extract(

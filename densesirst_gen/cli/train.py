@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from densesirst_gen.cli.installed import check_installed, check_training
+from densesirst_gen.cli.numbers import Finite, seed_type, workers_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
@@ -35,7 +36,7 @@ device_option = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True
 )
 workers_option = click.option(
-    "--workers", "-j", type=click.IntRange(0), default=0, help="processes that load images  [0]"
+    "--workers", "-j", type=workers_type, default=0, help="processes that load images  [0]"
 )
 options_option = click.option(
     "-O", "pairs", multiple=True, metavar="KEY=VALUE", help="an option of detector or training"
@@ -59,7 +60,7 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
 @preset_option
 @epochs_option
 @click.option("--augment", type=click.Choice(AUGMENTS), help="paste targets while training")
-@click.option("--seed", type=click.IntRange(0), help="of everything random  [0]")
+@click.option("--seed", type=seed_type, help="of everything random  [0]")
 @options_option
 @click.option(
     "--select-on",
@@ -67,7 +68,7 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
     help="what the best weights are chosen by; test is stamped  [val, or last without val]",
 )
 @device_option
-@click.option("--devices", type=click.IntRange(1), default=1, help="how many of them  [1]")
+@click.option("--devices", type=click.IntRange(1, 64), default=1, help="how many of them  [1]")
 @workers_option
 @click.option("--tensorboard", is_flag=True, help="also log for TensorBoard")
 @resume_option
@@ -108,11 +109,12 @@ def train(
     OUT gets best.safetensors (chosen on val), last.safetensors, log.jsonl, and, when all is done,
     manifest.json, which says what the run was made of. A run that was killed goes on with --resume.
     """
+    check_installed("torch")
     options = _options(pairs, epochs=epochs, augment=augment, seed=seed)
     if print_config:
         click.echo(_all_options(detector, preset, options))
         return
-    _check_installed("lightning_fabric", "safetensors", *["tensorboard"] * tensorboard)
+    check_training(*["tensorboard"] * tensorboard)
     from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
     from densesirst_gen.detection.training.run import Task, run_training
 
@@ -141,7 +143,7 @@ def train(
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write")
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.5,
     show_default=True,
     help="least score of what is drawn; probability of a target pixel",
@@ -171,7 +173,7 @@ def detect(
     OUT gets detections.json (COCO results, image_id is the name), overlays/, and of a mask detector
     maps/ (probabilities, 16 bits) and masks/.
     """
-    _check_installed("lightning_fabric", "safetensors")
+    check_training()
     from densesirst_gen.detection.training.checkpoint import load_checkpoint
     from densesirst_gen.detection.training.detect import detect_into
     from densesirst_gen.detection.training.loop import make_fabric
@@ -210,11 +212,11 @@ def detect(
     default=("none",),
     help="each is a training of its own  [none]",
 )
-@click.option("--seeds", type=click.IntRange(1), default=1, help="trainings of each row  [1]")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="trainings of each row  [1]")
 @click.option("--out", "-o", type=path_out, help="folder to write  [worth-DIR]")
 @preset_option
 @epochs_option
-@click.option("--seed", type=click.IntRange(0), help="the first  [0]")
+@click.option("--seed", type=seed_type, help="the first  [0]")
 @options_option
 @device_option
 @workers_option
@@ -248,7 +250,7 @@ def worth(
     Trains every detector on DIR, and on DIR2 with as many images and steps, takes the weights of
     the last epoch, and scores them on the held-out scenes. Published rows stand below.
     """
-    _check_installed("lightning_fabric", "safetensors")
+    check_training()
     from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
     from densesirst_gen.detection.training.worth import (
         Plan,
@@ -297,14 +299,6 @@ def _all_options(detector: str, preset: str, options: dict[str, Any]) -> str:
 
     of_detector, config = settle(detector, options)
     return "\n".join(described(build_detector(detector, preset, **of_detector), config))
-
-
-def _check_installed(*modules: str) -> None:
-    """Before any work, rather than after it."""
-    for module in ("torch", *modules):
-        if find_spec(module) is None:
-            hint = "tensorboard" if module == "tensorboard" else "'densesirst_gen[train]'"
-            raise click.ClickException(f"{module} is not installed: pip install {hint}")
 
 
 @contextmanager

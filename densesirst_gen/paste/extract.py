@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.paste.npz import MAX_BYTES
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene, gray_levels
 
@@ -86,6 +87,12 @@ def _background(scene: Scene, box: np.ndarray, keep: TargetFilter) -> float:
     return float(np.median(scene.image[y0:y1, x0:x1][around]))
 
 
+BYTES_PER_PIXEL = 5
+"""Of a patch and its mask."""
+MOST_BYTES = MAX_BYTES * 9 // 10
+"""Of all pixels; the rest of what a file may hold is for names."""
+
+
 DEFAULT_FILTER = TargetFilter()
 
 
@@ -108,9 +115,21 @@ def stack_entries(
     entries : list of dict
     kind : str
     left_out : dict of str to int
+
+    Raises
+    ------
+    LibraryError
+        If the stacks, padded to the largest entry, would be more than a file may hold.
     """
     sizes = np.array([e["mask"].shape for e in entries], np.int32).reshape(-1, 2)
-    patches = np.zeros((len(entries), sizes.max(initial=1), sizes.max(initial=1)), np.float32)
+    side = int(sizes.max(initial=1))
+    n_bytes = len(entries) * side**2 * BYTES_PER_PIXEL
+    if n_bytes > MOST_BYTES:
+        raise LibraryError(
+            f"{len(entries)} entries of up to {side} px need {n_bytes} bytes, at most "
+            f"{MOST_BYTES} can be kept: take a smaller max_side"
+        )
+    patches = np.zeros((len(entries), side, side), np.float32)
     masks = np.zeros(patches.shape, bool)
     for k, (entry, (height, width)) in enumerate(zip(entries, sizes, strict=True)):
         patches[k, :height, :width] = entry["patch"]

@@ -119,7 +119,7 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_before_any_work(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["densesirst_gen.cli.train"]  # the package has the command of that name
+    module = sys.modules["densesirst_gen.cli.installed"]
     monkeypatch.setattr(module, "find_spec", {"torch": 1}.get)
     arguments = ["-d", "toy", "--data", data, "-o", tmp_path / "out"]
     done = on_cpu("train", *arguments, code=FAILED)

@@ -11,18 +11,22 @@ from typing import Any
 
 import torch
 
+from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector
+from densesirst_gen.detection.training.about import (
+    CheckpointError,
+    checked_about,
+    checked_progress,
+    in_short,
+)
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.folder import BuildFolder
+from densesirst_gen.settings import ConfigError
 
 FORMAT = "densesirst-gen/weights@1"
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 RESUME = "resume.pt"
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint, or one of another network; the message names the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,33 +72,58 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If it is no such file.
+        If it is no such file, is damaged, or holds weights that are not finite.
     """
     if path.is_dir():
         path = path / BEST if (path / BEST).is_file() else path / LAST
     about, tensors = _read(path)
-    detector = build_detector(about["detector"], **about["options"])
     try:
-        detector.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: not the weights of {about['detector']}: {error}") from error
+        with torch.device("meta"):  # shapes without memory
+            wanted = build_detector(about["detector"], **about["options"]).state_dict()
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    _check_tensors(path, about["detector"], wanted, tensors)
+    detector = build_detector(about["detector"], **about["options"])
+    detector.load_state_dict(tensors)
     return Checkpoint(path, detector.eval(), about["size"], about["fit"], about)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file of weights")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError(f"{path}: weights, but not written by densesirst-gen train")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: weights, but not written by densesirst-gen train")
-    return json.loads(metadata["about"]), tensors
+    except CheckpointError:
+        raise
+    except Exception as error:  # of damaged bytes, safetensors and torch raise what they like
+        raise CheckpointError(f"{path}: not a safetensors file ({in_short(error)})") from error
+    return checked_about(path, metadata.get("about", "")), tensors
+
+
+def _check_tensors(
+    path: Path, name: str, wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> None:
+    """Names, shapes and kinds are the network's, and all numbers are finite."""
+    wrong = wanted.keys() ^ found.keys()
+    wrong |= {k for k in wanted.keys() & found.keys() if _form(wanted[k]) != _form(found[k])}
+    if wrong:
+        raise CheckpointError(
+            f"{path}: not the weights of {name} with these options: {len(wrong)} tensors are "
+            f"missing, too many or of another shape: {examples(sorted(wrong))}"
+        )
+    for key, tensor in found.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: the weights {key} are not finite: a broken training")
+
+
+def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.shape), tensor.is_floating_point()
 
 
 @dataclass
@@ -160,9 +189,27 @@ class Store:
         write_atomically(self.folder.state / RESUME, buffer.getvalue())
 
     def resume_state(self) -> tuple[Progress, dict[str, Any]]:
-        """What `save` wrote last; nothing and an empty state before."""
+        """What `save` wrote last; nothing and an empty state before.
+
+        Raises
+        ------
+        CheckpointError
+            If it is damaged.
+        """
         path = self.folder.state / RESUME
         if not path.is_file():
             return Progress(), {}
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return Progress(**json.loads(state.pop("progress"))), state
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            progress = checked_progress(json.loads(state.pop("progress")))
+        except Exception as error:  # of damaged bytes, torch raises what it likes
+            raise damaged(path, error) from error
+        return Progress(**progress), state
+
+
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    """What a training can't go on from."""
+    return CheckpointError(
+        f"{path}: damaged ({in_short(error)}); the training can't go on from it: --overwrite "
+        "begins anew"
+    )

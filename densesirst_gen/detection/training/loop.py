@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from densesirst_gen.detection.detectors.base import Detector, Targets
-from densesirst_gen.detection.training.checkpoint import Progress, Store
+from densesirst_gen.detection.training.checkpoint import RESUME, Progress, Store, damaged
 from densesirst_gen.detection.training.data import Batch, Collate, TrainScenes
 from densesirst_gen.detection.training.optimise import lr_share, make_optimiser, update_average
 from densesirst_gen.detection.training.settings import PRECISIONS, TrainConfig
@@ -120,13 +120,18 @@ def fit(
     ------
     TrainingError
         If loss or gradient is no longer finite.
+    CheckpointError
+        If what it is to go on from is damaged.
     """
     model, optimiser = fabric.setup(WithLoss(detector), make_optimiser(detector, config))
     average = copy.deepcopy(detector) if config.average else None
     progress, state = store.resume_state()
     run = _Run(fabric, detector, model, optimiser, average, config, progress)
     if state:
-        run.restore(state)
+        try:
+            run.restore(state)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise damaged(store.folder.state / RESUME, error) from error
     loader = _loader(scenes, run, workers)
     for epoch in range(progress.epoch, config.epochs):
         scenes.set_epoch(epoch)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.detectors.base import Detector, Prediction
 from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring, collect, score_scene
 from densesirst_gen.detection.evaluation.predictions import Predictions
@@ -27,6 +28,10 @@ Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 KINDS = {"boxes": "boxes", "mask": "maps"}
 
 
+class DetectionError(RuntimeError):
+    """A detector whose outputs mean nothing; the message names it and the scene."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How scenes go through a detector.
@@ -40,6 +45,8 @@ class Reading:
     device : str
     watch : callable
         Wraps (batches, total), for a progress bar.
+    source : str
+        What the detector is, for messages.
     """
 
     size: int
@@ -48,12 +55,19 @@ class Reading:
     workers: int = 0
     device: Any = "cpu"
     watch: Watch = field(default=lambda batches, total: batches)
+    source: str = "this epoch"
 
 
 def predict_scenes(
     detector: Detector, files: Sequence[SceneFile], reading: Reading
 ) -> Iterator[tuple[Scene, Prediction]]:
-    """Each scene with what is found in it, in order; few are in memory at a time."""
+    """Each scene with what is found in it, in order; few are in memory at a time.
+
+    Raises
+    ------
+    DetectionError
+        If an output is NaN or infinite, which no threshold would ever take for a target.
+    """
     loader = DataLoader(
         EvalScenes(files, reading.size, reading.fit),
         1 if reading.size == 0 else reading.batch,
@@ -64,8 +78,24 @@ def predict_scenes(
     for batch in reading.watch(loader, len(loader)):
         with torch.inference_mode():
             raw = detector(batch.images.to(reading.device))
+            if not is_finite(raw):
+                names = examples(scene.name for scene in batch.scenes if scene)
+                raise DetectionError(
+                    f"{reading.source}: the detector's output is not finite for one of {names}"
+                )
             predictions = detector.predict(raw, batch.metas)
         yield from zip(batch.scenes, predictions, strict=True)
+
+
+def is_finite(raw: Any) -> bool:
+    """Whether all numbers in the raw output of a detector are finite, however it is nested."""
+    if isinstance(raw, torch.Tensor):
+        return not raw.is_floating_point() or bool(raw.isfinite().all())
+    if is_dataclass(raw) and not isinstance(raw, type):
+        return all(is_finite(getattr(raw, f.name)) for f in fields(raw))
+    if isinstance(raw, Mapping):
+        return all(map(is_finite, raw.values()))
+    return not isinstance(raw, list | tuple) or all(map(is_finite, raw))
 
 
 def found_in(detector: Detector, prediction: Prediction) -> Found:
@@ -95,7 +125,7 @@ def score_detector(
 
 def reading_of(checkpoint: Checkpoint, **options: Any) -> Reading:
     """As the detector was trained; `options` are the other fields of `Reading`."""
-    return Reading(checkpoint.size, checkpoint.fit, **options)
+    return Reading(checkpoint.size, checkpoint.fit, source=str(checkpoint.path), **options)
 
 
 def predict_dataset(
