@@ -4,8 +4,8 @@ At the start every image and mask is read and its SHA-256 noted in ``.build/inpu
 scene; the digest of that file goes into the manifest. A build that goes on reads them all again and
 compares, and every scene is compared once more when it is made. Times and sizes are not asked: a
 copied or restored folder has other times and the same content, and a changed file may have the
-same. For the 768 scenes of SIRST v2 with their skies (2,304 files, 166 MB, in the cache) it takes 0.6
-s of one core, under 1 ms a scene, where making one takes 50 ms and more; memory is that of a
+same. For the 768 scenes of SIRST v2 with their skies (2,304 files, 166 MB, in the cache) it takes
+0.6 s of one core, under 1 ms a scene, where making one takes 50 ms and more; memory is that of a
 thousand scenes.
 """
 
