@@ -165,6 +165,9 @@ def build(
 
         click.echo(toml_text(chosen))
         return
+    from densesirst_gen.files.manifest import creation_time
+
+    creation_time()  # before SciPy is imported, which stumbles over a wrong date
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.sky.folder import mask_note

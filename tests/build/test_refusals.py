@@ -289,6 +289,10 @@ def test_a_wrong_date_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OutputError, match="SOURCE_DATE_EPOCH"):
         build_dataset(written(tmp_path / "in", "a"), tmp_path / "out", RECIPE)
     assert not (tmp_path / "out").exists()
+    command = [sys.executable, "-m", "densesirst_gen", "build", "-b", "demo", "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "SOURCE_DATE_EPOCH must be a whole number of seconds since 1970" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "none"])
