@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -198,15 +199,19 @@ def _polygon_rle(polygons: list[Any], shape: tuple[int, int]) -> dict[str, Any]:
     height, width = shape
     if polygons and not isinstance(polygons[0], list):
         polygons = [polygons]
-    clipped = [np.array(p, np.float64) for p in polygons]
-    if not clipped or any(
-        p.ndim != 1 or len(p) < MIN_NUMBERS or len(p) % 2 or not np.isfinite(p).all()
-        for p in clipped
-    ):
+    clipped = [_within(polygon, height, width) for polygon in polygons]
+    if not clipped:
         raise ValueError(POLYGON_RULE)
-    for polygon in clipped:
-        polygon[::2].clip(0, width, out=polygon[::2])
-        polygon[1::2].clip(0, height, out=polygon[1::2])
-    codes = coco_mask.frPyObjects([p.tolist() for p in clipped], height, width)
-    code = coco_mask.merge(codes)
+    codes = coco_mask.frPyObjects(clipped, height, width)
+    code = codes[0] if len(codes) == 1 else coco_mask.merge(codes)
     return {"size": list(shape), "counts": code["counts"]}
+
+
+def _within(polygon: Any, height: int, width: int) -> list[float]:
+    """The coordinates of a polygon, cut to the image."""
+    values = [float(value) for value in polygon]
+    if len(values) < MIN_NUMBERS or len(values) % 2 or not all(map(isfinite, values)):
+        raise ValueError(POLYGON_RULE)
+    values[::2] = [min(max(x, 0.0), width) for x in values[::2]]
+    values[1::2] = [min(max(y, 0.0), height) for y in values[1::2]]
+    return values
