@@ -9,7 +9,7 @@ from typing import Protocol
 from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
-from densesirst_gen.datasets.inventory import Inventory, take_inventory
+from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.splits import read_split
@@ -115,6 +115,12 @@ def _unknown(inventory: Inventory) -> str:
             f"{root}: images with labels that are not read ({'; '.join(beside)}). The nearest "
             "layout is plain, a folder of images without labels: --layout plain takes it so, and "
             "what is a target in the images then has no label"
+        )
+    if inventory.groups and not inventory.images:
+        files = [path for group in inventory.groups for path in group.files.values()]
+        return (
+            f"{root}: nothing but masks, images of two values: {counted(files, root)}; where are "
+            "the images? --layout plain takes these for images"
         )
     wanted = "".join(f"\n  {name}: {layout.EXPECTS}" for name, layout in LAYOUTS.items())
     found = examples(sorted(path.name for path in root.iterdir())) or "nothing"

@@ -16,10 +16,10 @@ def matches(inventory: Inventory) -> bool:
 
 
 def read(inventory: Inventory) -> Dataset:
-    """Every image below the folder, named by its path; masks are no images."""
+    """Every image below the folder, named by its path; masks are none, unless all look like one."""
     images = {
         f"{group.folder}/{stem}" if group.folder else stem: path
-        for group in inventory.images
+        for group in inventory.images or inventory.groups
         for stem, path in group.files.items()
     }
     if not images:

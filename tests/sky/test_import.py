@@ -19,6 +19,8 @@ SHAPE = (24, 32)
 SKY = np.arange(SHAPE[0])[:, None] < np.full(SHAPE[1], 9)
 FILES = {"cvat": "sky.xml", "labelme": "labelme", "coco": "sky.json"}
 NAMES = ("a", "b", "sub/c")
+SHADES = np.add.outer(*map(np.arange, SKY.shape)).astype(np.uint8)
+"""An image that nobody takes for a mask."""
 
 
 def png(array: np.ndarray) -> bytes:
@@ -27,7 +29,7 @@ def png(array: np.ndarray) -> bytes:
 
 def dataset(root: Path) -> tuple[SceneFile, ...]:
     """Three images, the last of them in a folder of its own, and their masks."""
-    write_files(root, [(f"in/{name}.png", png(SKY)) for name in NAMES])
+    write_files(root, [(f"in/{name}.png", encode_png(SHADES)) for name in NAMES])
     write_files(root, [(f"masks/{name}.png", png(SKY)) for name in NAMES])
     return read_dataset(root / "in", sky_dir=root / "masks").scenes
 
@@ -104,8 +106,8 @@ def test_a_malformed_shape_in_the_last_image_stops_before_any_is_written(
 
 @pytest.mark.parametrize("tool", READERS)
 def test_linked_images_keep_their_own_names(tmp_path: Path, tool: str) -> None:
-    write_files(tmp_path, [("elsewhere/000.png", png(SKY)), ("masks/a.png", png(SKY))])
-    write_files(tmp_path, [("in/b.png", png(SKY)), ("masks/b.png", png(~SKY))])
+    write_files(tmp_path, [("elsewhere/000.png", encode_png(SHADES)), ("masks/a.png", png(SKY))])
+    write_files(tmp_path, [("in/b.png", encode_png(SHADES)), ("masks/b.png", png(~SKY))])
     (tmp_path / "in/a.png").symlink_to(tmp_path / "elsewhere/000.png")
     files = read_dataset(tmp_path / "in", sky_dir=tmp_path / "masks").scenes
     assert images_folder(files) == tmp_path / "in"
@@ -138,7 +140,7 @@ def test_masks_never_come_in_the_place_of_images(tmp_path: Path, *, overwrite: b
 
 
 def test_a_mask_beside_an_image_of_another_format_is_in_its_place_too(tmp_path: Path) -> None:
-    write_files(tmp_path, [("in/a.bmp", png(SKY))])
+    write_files(tmp_path, [("in/a.bmp", encode_png(SHADES))])
     with pytest.raises(RefusedError, match=r"in the place of .*a\.bmp"):
         predict_folder(read_dataset(tmp_path / "in").scenes, tmp_path / "in")
 
@@ -176,7 +178,7 @@ def test_a_pipe_in_the_place_of_the_index_is_replaced(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_prediction_goes_on_where_names_are_alike(tmp_path: Path) -> None:
-    write_files(tmp_path, [(f"in/{name}.png", png(SKY)) for name in ("a", "a_pixels0")])
+    write_files(tmp_path, [(f"in/{name}.png", encode_png(SHADES)) for name in ("a", "a_pixels0")])
     files = read_dataset(tmp_path / "in", layout="plain").scenes
     predict_folder(files, tmp_path / "out")
     (tmp_path / "out/a.png").unlink()

@@ -22,12 +22,12 @@ from densesirst_gen.sky.tools.masks import (
     check_labels,
     checked_size,
     each_once,
-    merge_regions,
     place_patch,
     polygon_region,
     rectangle_region,
     refuse_existing,
     sky_box,
+    stacked_regions,
 )
 
 MAX_BYTES = 1_000_000_000
@@ -102,8 +102,9 @@ def _row_runs(patch: np.ndarray) -> list[int]:
 def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Iterator[SkyMask]:
     """Read sky masks from "CVAT for images 1.1", as written here or drawn by people.
 
-    Masks, polygons and boxes labelled ``sky`` are united, those labelled ``not-sky`` taken away; an
-    image without shapes has no sky. A pixel belongs to a polygon if its centre lies in it.
+    Masks, polygons and boxes labelled ``sky`` are united, those labelled ``not-sky`` taken away,
+    unless they lie below (``z_order``); an image without shapes has no sky. A pixel belongs to a
+    polygon if its centre lies in it.
 
     Parameters
     ----------
@@ -136,8 +137,11 @@ def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Ite
 def _read_image(path: Path, entry: Any) -> SkyMask:
     try:
         size = checked_size(int(entry.attrib["height"]), int(entry.attrib["width"]))
-        regions = ((shape.attrib["label"], _region(shape, size)) for shape in entry)
-        return SkyMask(entry.attrib["name"], merge_regions(regions, size))
+        regions = (
+            (float(shape.get("z_order", 0)), shape.attrib["label"], _region(shape, size))
+            for shape in entry
+        )
+        return SkyMask(entry.attrib["name"], stacked_regions(regions, size))
     except KeyError as error:
         raise DatasetError(f"{path}: image {entry.get('name')}: no attribute {error}") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
+from glob import escape
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 from densesirst_gen.datasets.coco_reader import read_json
 from densesirst_gen.datasets.paths import DatasetError, path_to_write
 from densesirst_gen.files.atomic import write_atomically
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.codec import FORMATS, encode_png, read_size
 from densesirst_gen.sky.tools.masks import (
     SKY,
     SkyMask,
@@ -108,7 +109,8 @@ def read_sky_labelme(path: str | PathLike[str], images: str | PathLike[str]) -> 
 
     Masks, polygons and rectangles labelled ``sky`` are united, those labelled ``not-sky`` taken
     away; a file without shapes says that there is no sky. A pixel belongs to a polygon if its
-    centre lies in it.
+    centre lies in it. Corners at width - 1 and height - 1 are brought to the edge of the image
+    where labelme was not able to draw there (up to 5.x).
 
     Parameters
     ----------
@@ -135,12 +137,12 @@ def read_sky_labelme(path: str | PathLike[str], images: str | PathLike[str]) -> 
         raise DatasetError(f"{path}: no JSON files of labelme")
     names = [_image_name(file, _load(file), images) for file in paths]
     check_images(path, names, images)
-    return (_read_file(file, name) for file, name in zip(paths, names, strict=True))
+    return (_read_file(file, name, images) for file, name in zip(paths, names, strict=True))
 
 
 def _load(path: Path) -> Record:
     document = read_json(path)
-    keys = {"shapes", "imagePath", "imageHeight", "imageWidth"}
+    keys = {"shapes", "imagePath"}
     if not isinstance(document, dict) or not keys <= document.keys():
         raise DatasetError(f"{path}: not a file of labelme, which has {', '.join(sorted(keys))}")
     shapes = document["shapes"]
@@ -156,14 +158,21 @@ def _image_name(path: Path, document: Record, images: Path) -> str:
     place = Path(os.path.normpath(path.parent.resolve() / image))
     if "\0" in image or not place.is_relative_to(images.resolve()):
         raise DatasetError(f"{path}: its image {image!r} is not in {images}")
-    return place.relative_to(images.resolve()).as_posix()
+    named = place.relative_to(images.resolve())
+    own = [p for p in images.glob(f"**/{escape(path.stem)}.*") if p.suffix.lower() in FORMATS]
+    if named.stem != path.stem and own:
+        raise DatasetError(
+            f"{path}: its imagePath is {image!r}, but {path.stem} is an image, too: is it a copy?"
+        )
+    return named.as_posix()
 
 
-def _read_file(path: Path, image: str) -> SkyMask:
+def _read_file(path: Path, image: str, images: Path) -> SkyMask:
     document = _load(path)
     try:
-        size = checked_size(document["imageHeight"], document["imageWidth"])
-        regions = ((s["label"], _region(s, size)) for s in document["shapes"])
+        size = _size(document, images / image)
+        clamped = size if _clamps(document) else None
+        regions = ((s["label"], _region(s, size, clamped)) for s in document["shapes"])
         return SkyMask(image, merge_regions(regions, size))
     except KeyError as error:
         raise DatasetError(f"{path}: a shape without {error}") from error
@@ -171,15 +180,39 @@ def _read_file(path: Path, image: str) -> SkyMask:
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _region(shape: Record, size: tuple[int, int]) -> np.ndarray:
+def _size(document: Record, image: Path) -> tuple[int, int]:
+    """As the file says; labelme before 4 does not, then the image's own."""
+    if document.get("imageHeight") is None or document.get("imageWidth") is None:
+        return read_size(image)
+    return checked_size(document["imageHeight"], document["imageWidth"])
+
+
+def _clamps(document: Record) -> bool:
+    """Whether the labelme that wrote it can't draw beyond width - 1 and height - 1: up to 5.x."""
+    major = str(document.get("version") or "0").split(".")[0]
+    return major.isdecimal() and int(major) < 6
+
+
+def _reaching(points: Any, size: tuple[int, int] | None) -> list[tuple[float, float]]:
+    """Corners; those clamped at the last pixel are brought to the edge of the image."""
+    corners = [(float(x), float(y)) for x, y in points]
+    if size is None:
+        return corners
+    height, width = size
+    return [(width if x == width - 1 else x, height if y == height - 1 else y) for x, y in corners]
+
+
+def _region(shape: Record, size: tuple[int, int], clamped: tuple[int, int] | None) -> np.ndarray:
     kind = shape.get("shape_type") or "polygon"
     if kind == "mask":
         return _mask_region(shape, size)
     if kind == "polygon":
-        return polygon_region(shape["points"], size)
+        return polygon_region(_reaching(shape["points"], clamped), size)
     if kind == "rectangle":
-        (x0, y0), (x1, y1) = shape["points"]
-        return rectangle_region((x0, y0, x1, y1), size)
+        corners = _reaching(shape["points"], clamped)
+        if len(corners) != 2:  # other programs write all four, turned or not
+            return polygon_region(corners, size)
+        return rectangle_region((*corners[0], *corners[1]), size)
     raise ValueError(f"shape_type {kind!r} cannot be read: draw a mask, a polygon or a rectangle")
 
 

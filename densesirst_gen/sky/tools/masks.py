@@ -123,6 +123,34 @@ def merge_regions(regions: Iterable[tuple[str, np.ndarray]], size: tuple[int, in
     return found[SKY] & ~found[NOT_SKY]
 
 
+def stacked_regions(
+    regions: Iterable[tuple[float, str, np.ndarray]], size: tuple[int, int]
+) -> np.ndarray:
+    """What is sky where shapes lie above each other, as tools show them.
+
+    Parameters
+    ----------
+    regions : iterable of (float, str, ndarray)
+        Height, sky or not-sky, and (H, W) bool; in any order. What lies higher covers what lies
+        lower; at one height not-sky is taken away from sky.
+    size : (int, int)
+        (H, W).
+
+    Returns
+    -------
+    ndarray, (H, W), bool
+    """
+    levels: dict[float, list[tuple[str, np.ndarray]]] = {}
+    for height, label, region in regions:
+        levels.setdefault(height, []).append((label, region))
+    sky = np.zeros(size, np.bool_)
+    for height in sorted(levels):
+        for label in (SKY, NOT_SKY):
+            for found in (region for named, region in levels[height] if named == label):
+                sky[found] = label == SKY
+    return sky
+
+
 def rectangle_region(corners: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     """`polygon_region` of a rectangle with the corners (x0, y0, x1, y1), in any order."""
     x0, y0, x1, y1 = corners
