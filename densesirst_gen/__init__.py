@@ -43,6 +43,7 @@ _HOMES = {
     "render": "paste.render",
     "replay": "build.replay",
     "scene_rng": "paste.seeds",
+    "verify": "build.verify",
 }
 
 __all__ = ["__version__", *_HOMES]
