@@ -23,6 +23,7 @@ from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco import coco_text, image_ids
 from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.detection.evaluation.coco_results import read_results
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import evaluate
 from densesirst_gen.detection.evaluation.image_ids import IDS
@@ -655,3 +656,10 @@ def test_notes_that_differ_in_numbers_only_are_one():
         "2 scenes, such as a: 1 soft values",
         "scene c: alpha ignored",
     ]
+
+
+def test_numbers_beyond_all_floats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{"image_id": "f0", "bbox": [10**400, 1, 2, 2], "score": 0.5}]))
+    with pytest.raises(PredictionError, match=r"r\.json: record 0"):
+        read_results(path)

@@ -77,7 +77,7 @@ def _row(path: Path, number: int, record: Mapping[str, Any]) -> tuple[Image, Val
     try:
         image_id, (x, y, width, height) = record["image_id"], map(float, record["bbox"])
         row = (x, y, x + width, y + height, float(record["score"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         rule = "a result needs image_id, bbox [x, y, width, height] and score"
         raise PredictionError(f"{path}: record {number}: {rule} ({error!r})") from error
     if isinstance(image_id, float) and image_id.is_integer():

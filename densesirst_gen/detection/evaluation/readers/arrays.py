@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from densesirst_gen.detection.evaluation.errors import PredictionError
+from densesirst_gen.detection.evaluation.readers import mat5
 
 DEPTHS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 SUFFIXES = (".npy", ".mat")
@@ -45,14 +47,20 @@ def _read_npy(path: Path) -> np.ndarray:
 
 
 def _read_mat(path: Path) -> np.ndarray:
+    """In MATLAB's own types: whole doubles are stored as bytes, and would mean n / 255."""
     from scipy.io import loadmat
 
+    if path.stat().st_size > mat5.MAX_BYTES:
+        raise PredictionError(f"{path}: more than {mat5.MAX_BYTES} bytes")
+    content = path.read_bytes()
+    if content.startswith(b"MATLAB 7.3"):
+        raise PredictionError(f"{path}: a .mat file of version 7.3, save with '-v7'")
     try:
-        # With MATLAB's own types: whole doubles are stored as bytes, and would mean n / 255.
-        variables = loadmat(path, mat_dtype=True)
-    except NotImplementedError as error:
-        raise PredictionError(f"{path}: a .mat file of version 7.3, save with '-v7'") from error
-    except Exception as error:  # on hostile bytes it raises anything
+        if mat5.is_mat5(content):
+            variables: Mapping[str, Any] = mat5.matrices(content)
+        else:
+            variables = loadmat(BytesIO(content), mat_dtype=True)
+    except Exception as error:  # on hostile bytes of version 4, SciPy raises anything
         raise PredictionError(f"{path}: not a readable .mat file ({error})") from error
     return _matrix(path, variables)
 
