@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,12 @@ class Dataset:
 
     def linked(self) -> tuple[str, ...]:
         """Scenes with a file that is reached by a symbolic link in the folder."""
-        return tuple(s.name for s in self.scenes if any(has_link(self.root, f) for f in s.files()))
+        behind = cache(partial(has_link, self.root))
+        return tuple(
+            scene.name
+            for scene in self.scenes
+            if any(file.is_symlink() or behind(file.parent) for file in scene.files())
+        )
 
     def notes(self) -> list[str]:
         """What a careful reader should know.

@@ -78,11 +78,9 @@ def path_to_write(root: Path, name: str) -> Path:
 
 
 def has_link(root: Path, path: Path) -> bool:
-    """Whether a symbolic link is followed on the way from a folder to a file in it."""
-    return path.is_symlink() or any(
-        folder != root and folder.is_relative_to(root) and folder.is_symlink()
-        for folder in path.parents
-    )
+    """Whether a path below a folder is a symbolic link, or reached by one in that folder."""
+    steps = (path, *path.parents)
+    return any(s != root and s.is_relative_to(root) and s.is_symlink() for s in steps)
 
 
 def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[str, Path]:

@@ -24,6 +24,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from densesirst_gen.files.jpeg import is_whole
+from densesirst_gen.files.png import has_all_rows, is_interlaced, may_have_all_rows
 from densesirst_gen.files.regular import NotRegularError, open_regular, read_bytes
 from densesirst_gen.files.tiff import ORIENTATION, has_whole_jpegs, unrotated
 
@@ -215,7 +216,7 @@ def png_text(path: str | PathLike[str]) -> dict[str, str]:
     try:
         with open_regular(path) as file, Image.open(file) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # on hostile bytes decoders raise anything
         raise CodecError(f"{path}: {error}") from error
 
 
@@ -252,6 +253,7 @@ def _decode(
             raise CodecError(f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
         if image.format == "PNG":
             _identify(data).verify()  # the checksums, which decoding passes over
+        _check_rows(image, data)
         deep = _deep_colours(image, unrotated(data))
         notes = _container_notes(path, image, data)
         _check_whole(image, data)
@@ -286,14 +288,27 @@ def _identify(data: bytes) -> ImageFile:
         raise CodecError("not a PNG, BMP, TIFF or JPEG image") from None
 
 
+def _check_rows(image: ImageFile, data: bytes) -> None:
+    """CodecError, before decoding, if the file can't have as many rows as it says."""
+    if image.format == "PNG" and not may_have_all_rows(data):
+        raise CodecError(f"truncated: too few data for {image.width} x {image.height} pixels")
+    ends = [tile[1][3] if tile[0] == "raw" and tile[1] else image.height for tile in image.tile]
+    if ends and max(ends) < image.height:
+        raise CodecError(f"truncated: {max(ends)} of {image.height} rows")
+
+
 def _check_whole(image: ImageFile, data: bytes) -> None:
-    """CodecError if a JPEG, by itself or inside a TIFF, ends early: decoders only warn."""
+    """CodecError if a file ends early in a way that its decoder fills up without an error."""
     if isinstance(image, TiffImageFile):
         whole = has_whole_jpegs(image, data)
+    elif image.format == "PNG":
+        last = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
+        filled = any(last) and not is_interlaced(data)
+        whole = filled or has_all_rows(data)
     else:
         whole = not data.startswith(b"\xff\xd8") or is_whole(data, image.tobytes())
     if not whole:
-        raise CodecError("truncated: the JPEG data end before the image does")
+        raise CodecError("truncated: the data end before the image does")
 
 
 def _deep_colours(image: ImageFile, data: bytes) -> np.ndarray | None:

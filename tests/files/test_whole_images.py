@@ -152,6 +152,58 @@ def test_pngs_cut_and_closed_with_right_checksums_are_refused(tmp_path: Path, sh
     assert reads(tmp_path, data[: at - 4] + chunk(b"IDAT", body) + chunk(b"IEND", b"")) is None
 
 
+@pytest.mark.parametrize("kind", ["PNG", "BMP", *JPEGS, *TIFFS])
+@pytest.mark.parametrize("height", [65, 96, 4000])
+def test_images_of_fewer_rows_than_they_say_are_refused(
+    tmp_path: Path, kind: str, height: int
+) -> None:
+    assert reads(tmp_path, taller(kind, height)) is None
+
+
+def taller(kind: str, height: int) -> bytes:
+    """An image of 64 rows, or of 1, that says that it has more, its checksums right."""
+    if kind in JPEGS:
+        data = bytearray(JPEGS[kind])
+        at = next(at for mark in (b"\xff\xc0", b"\xff\xc2") if (at := data.find(mark)) > 0)
+        struct.pack_into(">H", data, at + 5, height)
+    elif kind in TIFFS:
+        data = bytearray(TIFFS[kind]())
+        struct.pack_into("<HxxIHxx", data, entries(data)[257] - 6, 3, 1, height)
+    else:
+        data = bytearray(encoded(kind))
+        struct.pack_into(*((">I", data, 20) if kind == "PNG" else ("<i", data, 22)), height)
+    if kind == "PNG":
+        data[8:33] = chunk(b"IHDR", data[16:29])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_pngs_of_every_mode_have_all_rows(tmp_path: Path, mode: str) -> None:
+    for shape in ((1, 1), (1, 9), (9, 1), (17, 13)):
+        buffer = BytesIO()
+        values = RNG.integers(0, 255, shape).astype(np.uint16 if mode == "I;16" else np.uint8)
+        image = Image.fromarray(values)
+        (image if mode == "I;16" else image.convert(mode)).save(buffer, "PNG")
+        assert reads(tmp_path, buffer.getvalue()) is not None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 4), (8, 8), (9, 17)])
+def test_interlaced_pngs_have_all_rows(tmp_path: Path, shape: tuple[int, int]) -> None:
+    (height, width), rows = shape, b""
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    for left, top, across, down in (*steps, (0, 1, 1, 2)):
+        part = GRAY[top:height:down, left:width:across]
+        rows += b"".join(b"\0" + row.tobytes() for row in part if part.size)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1))
+    for data in (rows, rows[:-1]):
+        body = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+        found = reads(tmp_path, b"\x89PNG\r\n\x1a\n" + head + body)
+        if len(data) < len(rows):
+            assert found is None
+        else:
+            np.testing.assert_array_equal(found, GRAY[:height, :width])
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "1"])
 @pytest.mark.parametrize("share", SHARES)
 def test_bmps_cut_are_refused(tmp_path: Path, mode: str, share: float) -> None:
@@ -189,10 +241,11 @@ def with_orientation(kind: str, value: int, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "LZW"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "LZW", "BIG"])
 def test_no_format_is_rotated(tmp_path: Path, kind: str, orientation: int) -> None:
-    if kind == "LZW":
-        data = with_orientation("TIFF", orientation, compression="tiff_lzw")
+    if kind in ("LZW", "BIG"):
+        options = {"compression": "tiff_lzw"} if kind == "LZW" else {"big_tiff": True}
+        data = with_orientation("TIFF", orientation, **options)
     else:
         data = with_orientation(kind, orientation)
     path = tmp_path / "a"
@@ -201,6 +254,17 @@ def test_no_format_is_rotated(tmp_path: Path, kind: str, orientation: int) -> No
     assert decoded.notes == (f"orientation {orientation} not applied",)
     assert decoded.array.shape == GRAY.shape == read_size(path)
     assert np.abs(decoded.array.astype(int) - GRAY).max() <= (16 if kind == "JPEG" else 0)
+
+
+def test_files_of_the_other_byte_order_are_not_rotated_either(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = GRAY.astype(">u2") * 200
+    data = encoded("TIFF", deep, exif=exif)
+    assert data.startswith(b"MM")
+    found = reads(tmp_path, data)
+    assert found is not None
+    np.testing.assert_array_equal(found, deep)
 
 
 def test_masks_and_deep_colours_are_not_rotated_either(tmp_path: Path) -> None:
