@@ -154,7 +154,7 @@ def test_an_interrupted_table_goes_on_and_trains_nothing_twice(
     assert written == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
 
-def test_ours_stand_beside_the_printed_numbers(collected: Any) -> None:
+def test_ours_stand_beside_the_printed_numbers(collected: Any, data: Path) -> None:
     text = table_text(TOY, collected)
     head, *rows = text.splitlines()[1:5]
     assert head.split() == ["row", "runs", "iou", "printed", "fa", "printed"]
@@ -164,7 +164,8 @@ def test_ours_stand_beside_the_printed_numbers(collected: Any) -> None:
     assert cells[2] == ["wider", *["-"] * 5]
     assert "note: nobody has printed this" in text
     assert "scored with matching=first" in text
-    assert text.splitlines()[-1].startswith("narrow | wide: trained on data0 (train_v2, 5 scenes)")
+    trained_on = f"narrow | wide: trained on {data.name} (train_v2, 5 scenes)"
+    assert text.splitlines()[-1].startswith(trained_on)
 
 
 def test_what_the_list_does_not_say_is_told(collected: Any) -> None:
