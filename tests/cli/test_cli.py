@@ -243,7 +243,7 @@ def test_an_interrupt_leaves_a_folder_that_resumes(
     sent: signal.Signals, code: int, jobs: int, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    build = ["build", "-b", "demo", "-o", str(out), "--limit", "4"]
+    build = ["build", "-b", "demo", "-o", str(out), "--limit", "12"]
     command = [sys.executable, "-m", "densesirst_gen", *build, "-j", str(jobs)]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -258,7 +258,7 @@ def test_an_interrupt_leaves_a_folder_that_resumes(
         assert "--resume" in errors
     assert not (out / "manifest.json").exists()
     run(*build, "--resume", "-q")
-    assert run("replay", out).stdout.startswith("4 of 4 scenes the same")
+    assert run("replay", out).stdout.startswith("12 of 12 scenes the same")
 
 
 def test_a_closed_pipe_is_no_error(built: Path) -> None:

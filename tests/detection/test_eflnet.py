@@ -577,7 +577,7 @@ def test_the_class_counts_only_if_there_are_several() -> None:
         ({"width_multiple": 0.3}, "width_multiple must be a multiple of 1/16, got 0.3"),
         ({"eta": 4.0}, "eta must be 2.0 unless atfl_mode is 'fixed', got 4.0"),
         ({"gamma": 4.0}, "gamma must be 2.0 unless atfl_mode is 'fixed' or 'focal', got 4.0"),
-        ({"lambda_": 0.5}, "lambda_ must be a number >= 1, got 0.5"),
+        ({"lambda_": 0.5}, "lambda_ must be a number in .1, 100., got 0.5"),
     ],
 )
 def test_settings_that_break_a_rule_or_do_nothing_are_refused(options, message: str) -> None:

@@ -452,7 +452,7 @@ def test_predictions_are_of_the_main_mask_in_native_pixels() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"base_width": 4}, "base_width must be a whole number >= 8, got 4"),
+        ({"base_width": 4}, "base_width must be a whole number in .8, 512., got 4"),
         ({"offset": 6}, "offset must be a whole number in \\[1, 5\\], got 6"),
         ({"lsff": "sum"}, "lsff must be one of 'paper', 'official', 'off', got 'sum'"),
         ({"ddc": False, "ddc_cdc": False}, "ddc_cdc must be True without ddc, got False"),

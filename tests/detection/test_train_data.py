@@ -300,7 +300,7 @@ def test_an_unknown_option_names_those_there_are() -> None:
     [
         ({"zoom": (2.0, 1.0)}, "TrainConfig.zoom must be"),
         ({"milestones": (0.5, 1.5)}, "TrainConfig.milestones must be"),
-        ({"epochs": 0}, "TrainConfig.epochs must be a whole number >= 1, got 0"),
+        ({"epochs": 0}, "TrainConfig.epochs must be a whole number in .1, 100000., got 0"),
         ({"augment": "mosaic"}, "TrainConfig.augment must be one of 'none', 'bag-cp'"),
         ({"select_by": "iou"}, "ap or f1 for a detector of boxes"),
     ],
