@@ -257,14 +257,17 @@ def test_no_format_is_rotated(tmp_path: Path, kind: str, orientation: int) -> No
 
 
 def test_files_of_the_other_byte_order_are_not_rotated_either(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    deep = GRAY.astype(">u2") * 200
-    data = encoded("TIFF", deep, exif=exif)
-    assert data.startswith(b"MM")
-    found = reads(tmp_path, data)
-    assert found is not None
-    np.testing.assert_array_equal(found, deep)
+    height, width = GRAY.shape
+    start = 8 + GRAY.size
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 274: 6, 277: 1, 278: height}
+    tags[279] = GRAY.size
+    rows = b"".join(struct.pack(">HHIHxx", tag, 3, 1, value) for tag, value in tags.items())
+    directory = struct.pack(">H", len(tags)) + rows + bytes(4)
+    path = tmp_path / "a.tif"
+    path.write_bytes(struct.pack(">2sHI", b"MM", 42, start) + GRAY.tobytes() + directory)
+    decoded = read_image(path)
+    np.testing.assert_array_equal(decoded.array, GRAY)
+    assert decoded.notes == ("orientation 6 not applied",)
 
 
 def test_masks_and_deep_colours_are_not_rotated_either(tmp_path: Path) -> None:
