@@ -12,6 +12,7 @@ import click
 from click.testing import CliRunner, Result
 
 from densesirst_gen.cli import main
+from densesirst_gen.files.stopping import SIGNALS
 
 
 def run_program(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -30,9 +31,13 @@ def run(*arguments: object, code: int = 0) -> Result:
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def _program(arguments: tuple[str, ...]) -> None:
-    on_term = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        with patch.object(sys, "argv", ["densesirst-gen", *arguments]):
+        with (
+            patch.object(sys, "argv", ["densesirst-gen", *arguments]),
+            patch.object(sys, "unraisablehook", sys.unraisablehook),
+        ):
             main()
     finally:
-        signal.signal(signal.SIGTERM, on_term)
+        for number, handler in before.items():
+            signal.signal(number, handler)
