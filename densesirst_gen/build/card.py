@@ -39,6 +39,8 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         n_original=summary.n_original,
         n_pasted=summary.n_pasted,
         n_regions=summary.n_regions,
+        above=summary.above_text,
+        counts=_count_words(dataset),
         unpasted=_table_words(summary.unpasted),
         sky=_table_words(summary.sky),
         n_set_aside=len(summary.set_aside),
@@ -48,6 +50,12 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         source_words=_source_words(recipe.config),
         links=_link_words(dataset),
     )
+
+
+def _count_words(dataset: Dataset) -> str:
+    """Black and white of the images, by dtype."""
+    words = [f"{kind} {counts.text()}" for kind, counts in dataset.counts.items()]
+    return "; ".join(words) or "each image its own"
 
 
 def _table_words(counts: dict[str, int]) -> str:

@@ -101,10 +101,11 @@ def build_dataset(
             tasks = (Task(source, copy) for source in sources for copy in range(recipe.copies))
             return summarise(progress(run(plan, tasks), len(sources)))
         stack.enter_context(locked(out))
-        folder = BuildFolder(out, recipe_of(dataset, sources, recipe, library))
+        folder = BuildFolder(out, recipe_of(dataset, sources, recipe, library), {"counts"})
         stack.enter_context(full_disk_told(folder, len(sources) * recipe.copies))
         folder.open(resume=resume, overwrite=overwrite)
         check_inputs(folder, input_scenes(dataset, sources, own_library=library is None), run)
+        folder.check_derived()
         if folder.is_complete:
             return finished_summary(folder, run)
         try:

@@ -81,7 +81,8 @@ def make_library(
         entries[name] = found
         left_out += rejected
     merged = [entry for name in sorted(entries) for entry in entries[name]]
-    return filled(stack_entries(merged, kind, dict(sorted(left_out.items()))), dataset.root)
+    library = stack_entries(merged, kind, dict(sorted(left_out.items())), dataset.counts)
+    return filled(library, dataset.root)
 
 
 def _held_back(dataset: Dataset) -> str:

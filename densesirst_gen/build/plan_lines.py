@@ -110,6 +110,8 @@ def form_fault(values: Any) -> str:
     fault = _broken(values, RULES, "")
     if fault:
         return fault
+    if not _is_reach(values.get("reach", 1)):
+        return f"reach is {_shown(values['reach'])}, not a number above 0 to 1"
     for k, row in enumerate(values["pastes"]):
         fault = _broken(row, ROW_RULES, f"paste {k}: ")
         if fault:
@@ -210,6 +212,10 @@ def _are(kind: type) -> Callable[[Any], bool]:
 
 def _are_levels(value: Any) -> bool:
     return _is_pair(value, _is_number) and value[0] < value[1]
+
+
+def _is_reach(value: Any) -> bool:
+    return _is_number(value) and 0 < value <= 1
 
 
 def _is_confidence(value: Any) -> bool:

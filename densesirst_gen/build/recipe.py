@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,13 +86,21 @@ def recipe_of(
         **recipe.to_dict(),
         "version": __version__,
         "layout": dataset.layout,
-        "span": next((source.span for source in sources), None),
+        "span": _only(source.span for source in sources),
+        "spans_sha256": digest_of([[s.name, s.span] for s in sources if s.span is not None]),
+        "counts": {kind: counts.to_dict() for kind, counts in dataset.counts.items()},
         "scenes": len(sources),
         "names_sha256": hashlib.sha256("\n".join(s.name for s in sources).encode()).hexdigest(),
         "splits": {split: digest_of(names) for split, names in dataset.splits.items()},
         "sky": _sky_source(sources, recipe.config.region),
         "library": library.digest if library is not None else "own donors",
     }
+
+
+def _only(values: Iterable[Any]) -> Any:
+    """What all of them are; None if they differ."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
 
 
 def _sky_source(sources: Sequence[SceneFile], region: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
+from scipy import ndimage
 
 from densesirst_gen.files.atomic import OutputError, pixel_digest
 from densesirst_gen.files.folder import BuildFolder
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.stamps import pixels_of
+from densesirst_gen.scene.annotate import EIGHT
 from densesirst_gen.scene.scene import Scene
 
 
@@ -68,7 +70,8 @@ class Record:
     sky, sky_confidence : str, float or None
         See `densesirst_gen.sky.predict.usable_sky`.
     counts : dict of str to int
-        Targets ``original``, ``pasted`` and ``requested``, and ``regions``.
+        Targets ``original``, ``pasted`` and ``requested``, and ``regions``; of the first two
+        ``original_above`` and ``pasted_above``, see `n_above`.
     dropped, skip_reason : dict of str to int, str
         Of the plan.
     files : dict of str to str
@@ -151,6 +154,45 @@ def scene_counts(background: Scene, plan: PastePlan) -> dict[str, int]:
     }
 
 
+def n_above(scene: Scene, background: Scene) -> dict[str, int]:
+    """How many targets are brighter than anything else in their image.
+
+    Parameters
+    ----------
+    scene : Scene
+        As it was written.
+    background : Scene
+        Before.
+
+    Returns
+    -------
+    dict of str to int
+        ``pasted_above``: pasted targets whose peak is above the greatest value of the background;
+        ``original_above``: the background's own, above the greatest value off its targets and the
+        pixels that touch them.
+    """
+    labels = np.arange(1, scene.n_targets + 1)
+    peaks = ndimage.maximum(scene.image, scene.labels, labels) if len(labels) else labels
+    peaks, n_own = np.asarray(peaks), background.n_targets
+    off = ~ndimage.binary_dilation(background.labels > 0, EIGHT)
+    off = off if background.void is None else off & ~background.void
+    own = peaks[:n_own] > background.image[off].max() if off.any() else peaks[:0]
+    return {
+        "original_above": int(np.count_nonzero(own)),
+        "pasted_above": int(np.count_nonzero(peaks[n_own:] > background.data.max())),
+    }
+
+
+def _counts_of(background: Scene) -> dict[str, Any]:
+    """What else a plan drew on: only where it is not as in most images."""
+    values: dict[str, Any] = {}
+    if background.reach < 1:
+        values["reach"] = background.reach
+    if background.void is not None:
+        values["void"] = int(np.count_nonzero(background.void))
+    return values
+
+
 def plan_line(
     scene: Scene, background: Scene, plan: PastePlan, library: TargetLibrary, record: Record
 ) -> dict[str, Any]:
@@ -169,6 +211,7 @@ def plan_line(
         "name": scene.name,
         **values,
         "levels": list(scene.levels),
+        **_counts_of(background),
         "dtype": scene.image.dtype.newbyteorder("<").str,
         "under": base64.b64encode(under.astype(under.dtype.newbyteorder("<"))).decode("ascii"),
         "pixel_sha256": pixel_digest(scene.image),

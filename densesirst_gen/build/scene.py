@@ -13,7 +13,7 @@ import numpy as np
 from densesirst_gen.build.inputs import check_unchanged, digests_of, file_digests
 from densesirst_gen.build.names import too_long
 from densesirst_gen.build.recipe import Recipe, copy_name
-from densesirst_gen.build.record import Record, plan_line, scene_counts
+from densesirst_gen.build.record import Record, n_above, plan_line, scene_counts
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.coco import coco_image
 from densesirst_gen.datasets.devkit import devkit_files, image_path
@@ -161,6 +161,7 @@ def _written(
     return replace(
         record,
         files=files,
+        counts={**record.counts, **n_above(scene, background)},
         area=int(annotations.areas.sum()),
         plan=json.dumps(line, ensure_ascii=False, allow_nan=False),
         coco={"image": image, "annotations": targets},

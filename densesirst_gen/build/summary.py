@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from densesirst_gen.build.record import Record
 
+TOTALS = ("scenes", "original", "pasted", "regions", "original_above", "pasted_above")
+
 
 @dataclass(frozen=True)
 class BuildSummary:
@@ -18,6 +20,9 @@ class BuildSummary:
     ----------
     n_scenes, n_original, n_pasted, n_regions : int
         Scenes written, targets that were there, targets pasted, regions pasted into.
+    n_original_above, n_pasted_above : int
+        Of the targets those that are brighter than anything else in their image; 0 where nothing
+        was written.
     unpasted : dict of str to int
         Scenes left as they were, by reason.
     dropped : dict of str to int
@@ -32,6 +37,8 @@ class BuildSummary:
     n_original: int
     n_pasted: int
     n_regions: int
+    n_original_above: int
+    n_pasted_above: int
     unpasted: dict[str, int]
     dropped: dict[str, int]
     sky: dict[str, int]
@@ -53,6 +60,14 @@ class BuildSummary:
         """All targets."""
         return self.n_original + self.n_pasted
 
+    @property
+    def above_text(self) -> str:
+        """What share of the targets is brighter than anything else in their image."""
+        shares = [f"{self.n_pasted_above / max(self.n_pasted, 1):.0%} of the pasted targets"]
+        if self.n_original:
+            shares.append(f"{self.n_original_above / self.n_original:.0%} of the original ones")
+        return ", ".join(shares)
+
     def line(self) -> str:
         """One line for a person."""
         parts = [
@@ -60,6 +75,8 @@ class BuildSummary:
             f"{self.n_targets:,} targets ({self.n_original:,} original, {self.n_pasted:,} pasted "
             f"in {self.n_regions:,} regions)",
         ]
+        if self.n_pasted_above:
+            parts.append(f"brighter than all else in their image: {self.above_text}")
         if self.unpasted:
             reasons = ", ".join(f"{n} {reason}" for reason, n in self.unpasted.items())
             parts.append(f"unpasted: {reasons}")
@@ -81,6 +98,6 @@ def summarise(records: Iterable[Record]) -> BuildSummary:
         sky[record.sky] += 1
         if record.skip_reason:
             unpasted[record.skip_reason] += 1
-    totals = (counts[name] for name in ("scenes", "original", "pasted", "regions"))
+    totals = (counts[name] for name in TOTALS)
     tables = (dict(sorted(table.items())) for table in (unpasted, dropped, sky, set_aside))
     return BuildSummary(*totals, *tables)  # type: ignore[arg-type]

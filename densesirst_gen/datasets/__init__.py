@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_s
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.span import with_counts, with_span_table
 from densesirst_gen.datasets.splits import read_split
 
 __all__ = [
@@ -54,8 +56,12 @@ def read_dataset(
     layout: str | None = None,
     sky_dir: str | PathLike[str] | None = None,
     span: tuple[float, float] | None = None,
+    nodata: Sequence[float] | None = None,
+    span_table: str | PathLike[str] | None = None,
 ) -> Dataset:
-    """Find the scenes of a dataset; nothing is decoded.
+    """Find the scenes of a dataset, and what the values of its images mean.
+
+    No more than 32 images are decoded.
 
     Parameters
     ----------
@@ -66,7 +72,12 @@ def read_dataset(
     sky_dir : path, optional
         Folder of sky masks, ``NAME_pixels0.png`` or ``NAME.png``, in place of those of the layout.
     span : tuple of float, optional
-        (black, white) of images that are not 8 bits deep. None: from each, see `Scene.levels`.
+        (black, white) of images that are not 8 bits deep. None: found, see
+        `densesirst_gen.scene.counts`.
+    nodata : sequence of float, optional
+        Values that mean no data. None: what plainly does.
+    span_table : path, optional
+        A span for each camera, see `densesirst_gen.datasets.span.with_span_table`.
 
     Raises
     ------
@@ -79,7 +90,10 @@ def read_dataset(
     inventory = take_inventory(root) if root.is_dir() else Inventory(root)
     dataset = LAYOUTS[layout or _recognised(inventory)].read(inventory)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
-    return dataset if span is None else with_span(dataset, span)
+    dataset = dataset if span is None else with_span(dataset, span)
+    if span_table is not None:
+        dataset = with_span_table(dataset, Path(span_table))
+    return with_counts(dataset, nodata=nodata)
 
 
 def detect_layout(root: str | PathLike[str]) -> str:

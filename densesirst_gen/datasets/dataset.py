@@ -14,7 +14,8 @@ from densesirst_gen.datasets.notes import mask_notes
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
 from densesirst_gen.files.codec import read_image, read_mask
 from densesirst_gen.scene.annotate import label_mask
-from densesirst_gen.scene.scene import Scene, SceneError
+from densesirst_gen.scene.counts import Counts
+from densesirst_gen.scene.scene import Scene, SceneError, is_void
 
 Splits = dict[str, tuple[str, ...]]
 
@@ -34,6 +35,8 @@ class SceneFile:
         Sky mask; None: not annotated.
     span : tuple of float, optional
         (black, white) of an image that is not 8 bits deep; None: see `Scene.levels`.
+    counts : mapping of str to Counts
+        What the values of its image mean, by dtype; see `densesirst_gen.datasets.span`.
     ignored : tuple of (x0, y0, x1, y1)
         Boxes, half-open, px, of regions that are neither target nor background: a detection there
         is not judged.
@@ -45,6 +48,7 @@ class SceneFile:
     sky: Path | None = None
     span: tuple[float, float] | None = None
     ignored: tuple[tuple[float, float, float, float], ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
@@ -84,8 +88,22 @@ class SceneFile:
         notes = [f"image: {note}" for note in image.notes]
         labels = self._read_labels(image.array.shape, notes)
         sky = self._read_mask("sky", image.array.shape, notes)
-        span = None if image.array.dtype == np.uint8 else self.span
-        return Scene(self.name, image.array, labels, sky, span), notes
+        return self._scene(image.array, labels, sky, notes), notes
+
+    def _scene(
+        self, image: np.ndarray, labels: np.ndarray, sky: np.ndarray | None, notes: list[str]
+    ) -> Scene:
+        counts = self.counts.get(image.dtype.name)
+        void = is_void(image, counts.nodata) if counts else None
+        if void is not None:
+            notes.append(f"image: {np.count_nonzero(void)} pixels without data")
+        if image.dtype == np.uint8:
+            return Scene(self.name, image, labels, sky, None, void, counts.reach if counts else 1.0)
+        span = self.span or (counts.span if counts else None)
+        scene = Scene(self.name, image, labels, sky, span, void, counts.reach if counts else 1.0)
+        if span is not None and (peak := float(scene.data.max())) > span[1]:
+            notes.append(f"image: values up to {peak:,.6g}, above the span's white {span[1]:,.6g}")
+        return scene
 
     def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:
         mask = self._read_mask("mask", shape, notes)
@@ -125,6 +143,8 @@ class Dataset:
         The one file with the annotations of all scenes, where the layout has one.
     remarks : tuple of str
         What was passed over or decided in reading, each with a count and an example.
+    counts : mapping of str to Counts
+        What the values of its images mean, by dtype, as far as they were looked at.
     """
 
     root: Path
@@ -134,6 +154,7 @@ class Dataset:
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
     remarks: tuple[str, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
 
     def linked(self) -> tuple[str, ...]:
         """Scenes with a file that is reached by a symbolic link in the folder."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,16 @@ class BuildFolder:
     recipe : mapping
         Everything that decides the content, as plain values. A build can only be resumed with an
         equal recipe.
+    derived : collection of str
+        Names in the recipe of what follows from the inputs: to be compared, by `check_derived`,
+        when it is known that these are the same.
     """
 
-    def __init__(self, root: Path, recipe: Mapping[str, Any]) -> None:
-        self.root, self.recipe = root, dict(recipe)
+    def __init__(
+        self, root: Path, recipe: Mapping[str, Any], derived: Collection[str] = ()
+    ) -> None:
+        self.root, self.recipe, self._derived = root, dict(recipe), frozenset(derived)
+        self._found: Any = None
         self.state = root / STATE
         self.journal = self.state / JOURNAL
         self._lines = Journal(self.journal)
@@ -99,14 +105,25 @@ class BuildFolder:
         shutil.rmtree(self.root / PARTS, ignore_errors=True)
 
     def _check_recipe(self, found: Any, path: Path) -> None:
-        wanted = json.loads(canonical_json(self.recipe))
-        if found == wanted:
-            return
         if not isinstance(found, dict):
             raise RefusedError(f"{path}: it has no recipe, so nothing can be resumed")
-        raise RefusedError(
-            f"{self.root} was begun differently and can't be resumed: {_changes(found, wanted)}"
-        )
+        self._found = found
+        self._compare(lambda name: name not in self._derived)
+
+    def check_derived(self) -> None:
+        """RefusedError if what follows from the inputs differs where a build is resumed."""
+        if self._found is not None:
+            self._compare(lambda name: name in self._derived)
+
+    def _compare(self, concerns: Callable[[str], bool]) -> None:
+        wanted = json.loads(canonical_json(self.recipe))
+        both = [
+            {k: v for k, v in values.items() if concerns(k)} for values in (self._found, wanted)
+        ]
+        if both[0] != both[1]:
+            raise RefusedError(
+                f"{self.root} was begun differently and can't be resumed: {_changes(*both)}"
+            )
 
     @property
     def is_complete(self) -> bool:

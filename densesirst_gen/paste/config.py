@@ -41,9 +41,10 @@ class PasteConfig(Settings):
         among=("library", "scene"),
     )
     level: str = option(
-        "release",
-        "how bright: peaks drawn as in the released data, or each target's own contrast",
-        among=("release", "library"),
+        "scaled",
+        "how bright: peaks drawn as in the released data, in the range that the data set has or in "
+        "all of black to white (release), or each target's own contrast (library)",
+        among=("scaled", "release", "library"),
     )
     flatten: float = option(
         0.15, "exponent on the target's shape: 1 keeps its profile, 0 makes it flat", low=0, high=1
@@ -135,7 +136,9 @@ class PasteConfig(Settings):
 
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
-    "release": PasteConfig(source="scene", flatten=1.0, rotate="gaussian", min_increment=0.0),
+    "release": PasteConfig(
+        source="scene", level="release", flatten=1.0, rotate="gaussian", min_increment=0.0
+    ),
     "paper": PasteConfig(
         level="library",
         flatten=1.0,

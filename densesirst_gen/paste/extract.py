@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.paste.npz import MAX_BYTES
 from densesirst_gen.scene.annotate import annotate
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, gray_levels
 
 
@@ -24,8 +25,8 @@ class TargetFilter(NamedTuple):
     max_side : int
         Longer side of the box, pixels.
     min_contrast : float
-        Brightest pixel above the local background, gray levels; what is not above it at all never
-        is fit.
+        Brightest pixel above the local background, gray levels in the range that the data set has
+        (`Scene.reach`); what is not above it at all never is fit.
     background_px : int
         Width of the frame around the box that gives the local background, pixels.
     """
@@ -39,7 +40,7 @@ class TargetFilter(NamedTuple):
 def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, Any]], Counter[str]]:
     """Cut the targets out of a scene, their local background removed.
 
-    The background is the median of the pixels of no target in a frame around the box; what lies
+    The background is the median of the data of no target in a frame around the box; what lies
     below it becomes zero.
 
     Parameters
@@ -52,7 +53,7 @@ def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, An
     entries : list of dict
         ``patch``, ``mask``, ``source``; empty for a scene without targets.
     left_out : Counter
-        Targets not taken: ``border``, ``size`` or ``contrast``.
+        Targets not taken: ``border``, ``size``, ``no data`` or ``contrast``.
     """
     entries, left_out = [], Counter[str]()
     rise_of = (0.0, scene.levels[1] - scene.levels[0])
@@ -60,11 +61,13 @@ def extract_targets(scene: Scene, keep: TargetFilter) -> tuple[list[dict[str, An
         x0, y0, x1, y1 = (int(v) for v in box)
         mask = scene.labels[y0:y1, x0:x1] == k + 1
         reason = _unfit_shape(mask, (x0, y0, x1, y1), scene.shape, keep)
+        if not reason and scene.void is not None and scene.void[y0:y1, x0:x1].any():
+            reason = "no data"
         if not reason:
             rise = scene.image[y0:y1, x0:x1] - _background(scene, box, keep)
             patch = np.clip(gray_levels(rise, rise_of), 0, 255).astype(np.float32)
             peak = patch[mask].max()
-            reason = "contrast" if peak < keep.min_contrast or peak <= 0 else ""
+            reason = "contrast" if peak < keep.min_contrast * scene.reach or peak <= 0 else ""
         if reason:
             left_out[reason] += 1
             continue
@@ -84,6 +87,8 @@ def _unfit_shape(
 def _background(scene: Scene, box: np.ndarray, keep: TargetFilter) -> float:
     (x0, y0), (x1, y1) = np.maximum(box[:2] - keep.background_px, 0), box[2:] + keep.background_px
     around = scene.labels[y0:y1, x0:x1] == 0
+    if scene.void is not None:
+        around &= ~scene.void[y0:y1, x0:x1]
     return float(np.median(scene.image[y0:y1, x0:x1][around]))
 
 
@@ -106,7 +111,10 @@ REGION_PATCH = 5
 
 
 def stack_entries(
-    entries: list[dict[str, Any]], kind: str, left_out: dict[str, int]
+    entries: list[dict[str, Any]],
+    kind: str,
+    left_out: dict[str, int],
+    counts: Mapping[str, Counts] | None = None,
 ) -> TargetLibrary:
     """A library of what `extract_targets` or `extract_regions` returned.
 
@@ -115,6 +123,8 @@ def stack_entries(
     entries : list of dict
     kind : str
     left_out : dict of str to int
+    counts : mapping of str to Counts, optional
+        Of the donors' images; what goes without saying is left out.
 
     Raises
     ------
@@ -135,7 +145,12 @@ def stack_entries(
         patches[k, :height, :width] = entry["patch"]
         masks[k, :height, :width] = entry["mask"]
     sources = np.array([e["source"] for e in entries], str)
-    return TargetLibrary(patches, masks, sizes, sources, kind, left_out)
+    return TargetLibrary(patches, masks, sizes, sources, kind, left_out, _telling(counts or {}))
+
+
+def _telling(counts: Mapping[str, Counts]) -> dict[str, Counts]:
+    """Without 8-bit images that fill 0 to 255."""
+    return {kind: c for kind, c in counts.items() if kind != "uint8" or c.reach < 1}
 
 
 def build_library(scenes: Iterable[Scene], keep: TargetFilter = DEFAULT_FILTER) -> TargetLibrary:
@@ -216,5 +231,5 @@ def _sample_regions(scene: Scene, boxes: np.ndarray, patch_px: int) -> np.ndarra
         for j, weight_col in ((0, 1 - right), (1, right)):
             r = np.clip(top + i, 0, scene.shape[0] - 1)[:, :, None]
             c = np.clip(left + j, 0, scene.shape[1] - 1)[:, None, :]
-            values += weight_row * weight_col * scene.image[r, c]
+            values += weight_row * weight_col * scene.filled[r, c]
     return gray_levels(values, scene.levels).astype(np.float32)

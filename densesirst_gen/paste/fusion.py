@@ -26,7 +26,7 @@ def stamps(
     ``stamp = T * lambda * G`` (Eq. 1), with T the shape turned by theta about its centre, its edge
     repeated (Eq. 3), times its level, cut to 0..255; G is the Gaussian of `gaussian`, or with
     ``fusion="copy"`` the target's own mask. Levels of the released data are those of the peak of
-    ``T * G``, so with ``level="release"`` T is scaled to reach that. A pixel is target where
+    ``T * G``, so unless ``level="library"`` T is scaled to reach that. A pixel is target where
     ``lambda * G`` exceeds the threshold.
 
     Parameters
@@ -61,7 +61,7 @@ def stamps(
         weight = gaussian(pastes, down, right, inside, turn, config.normalise, xp)
     else:
         weight = xp.floor(_turned(masks, pastes, down, right, target_turn, xp) + 0.5)
-    if config.level == "release":
+    if config.level != "library":
         shape = shape / _extreme(shape * weight, inside, 0.0, "amax", xp).clip(FAINTEST)
     weight = xp.floor(weight * _of(pastes, "gain") * inside * WEIGHT_STEPS + 0.5)
     target = (shape * _of(pastes, "level")).clip(0, 255)

@@ -8,6 +8,7 @@ Gray levels are 8-bit ones, whatever the bit depth of the donor.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from densesirst_gen.paste.entries import broken_rule
 from densesirst_gen.paste.npz import NpzError, read_arrays
+from densesirst_gen.scene.counts import Counts
 
 KINDS = ("targets", "regions")
 FORMAT = "densesirst-gen/library@1"
@@ -31,6 +33,7 @@ ARRAYS = {
     "sources": "U",
 }
 """Of a library's file, with the kinds of their dtypes."""
+OPTIONAL = {"counts": "U"}
 DTYPES = {"patches": np.float32, "masks": np.bool_, "sizes": np.int32, "sources": np.str_}
 MAX_ENTRIES = 1_000_000
 MAX_REASONS = 1000
@@ -59,6 +62,9 @@ class TargetLibrary:
         ``targets`` or ``regions``.
     left_out : dict of str to int
         How many targets were left out at extraction, by reason.
+    counts : dict of str to Counts
+        What the values of the donors' images mean, by dtype, where that does not go without saying:
+        for images of the same camera it holds too. 8-bit images that fill 0 to 255 are not in it.
 
     Raises
     ------
@@ -72,6 +78,7 @@ class TargetLibrary:
     sources: np.ndarray
     kind: str = "targets"
     left_out: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -111,7 +118,13 @@ class TargetLibrary:
         for array in (self.patches, self.masks, self.sizes):
             content.update(np.ascontiguousarray(array).tobytes())
         content.update("\n".join(self.sources.tolist()).encode("utf-8", "surrogatepass"))
+        if self.counts:
+            content.update(self._counts_text().encode())
         return content.hexdigest()
+
+    def _counts_text(self) -> str:
+        values = {kind: counts.to_dict() for kind, counts in sorted(self.counts.items())}
+        return json.dumps(values)
 
     def save(self, path: str | Path) -> None:
         """Write as an .npz file without pickles."""
@@ -120,8 +133,8 @@ class TargetLibrary:
 
     def write(self, file: IO[bytes]) -> None:
         """Write the .npz into an open file."""
-        np.savez_compressed(
-            file,
+        counts = {"counts": np.array(self._counts_text())} if self.counts else {}
+        arrays = dict(
             format=np.array(FORMAT),
             kind=np.array(self.kind),
             left_out=np.array([f"{reason}={n}" for reason, n in self.left_out.items()], str),
@@ -129,7 +142,9 @@ class TargetLibrary:
             masks=self.masks,
             sizes=self.sizes,
             sources=self.sources,
+            **counts,
         )
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> TargetLibrary:
@@ -144,7 +159,7 @@ class TargetLibrary:
             If it can't be opened.
         """
         try:
-            library = cls(**_fields(read_arrays(Path(path), ARRAYS)))
+            library = cls(**_fields(read_arrays(Path(path), ARRAYS, OPTIONAL)))
         except NpzError as error:
             raise LibraryError(f"{path}: not a target library ({error})") from error
         except LibraryError as error:
@@ -163,6 +178,7 @@ class TargetLibrary:
 
 def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The fields of a library whose arrays were read."""
+    counts = _counts(arrays.pop("counts", None))
     left_out, texts = arrays.pop("left_out"), [arrays.pop(name) for name in ("format", "kind")]
     try:
         pairs = [entry.rsplit("=", 1) for entry in left_out.ravel()[:MAX_REASONS].tolist()]
@@ -172,7 +188,17 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         raise NpzError(f"unreadable text ({error})") from error
     if form != FORMAT:
         raise NpzError(f"format is {form[:40]!r}, expected {FORMAT!r}")
-    return {**arrays, "kind": kind[:40], "left_out": reasons}
+    return {**arrays, "kind": kind[:40], "left_out": reasons, "counts": counts}
+
+
+def _counts(text: np.ndarray | None) -> dict[str, Counts]:
+    if text is None:
+        return {}
+    try:
+        values = json.loads(str(text))
+        return {str(kind)[:40]: Counts.from_dict(counts) for kind, counts in values.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise NpzError(f"unreadable counts ({error})") from error
 
 
 def load_library(path: str | Path) -> TargetLibrary:

@@ -19,7 +19,9 @@ class NpzError(ValueError):
     """A file that does not hold the arrays asked for; the message says why, not where."""
 
 
-def read_arrays(path: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, kinds: Mapping[str, str], optional: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """The arrays of a file, none of them bigger than the file says, all together at most 1 GB.
 
     Parameters
@@ -27,6 +29,8 @@ def read_arrays(path: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     path : Path
     kinds : mapping of str to str
         Name of an array -> the ``dtype.kind`` that it may have, one letter each.
+    optional : mapping of str to str
+        Likewise for arrays that may be missing.
 
     Raises
     ------
@@ -40,6 +44,8 @@ def read_arrays(path: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                there = {f"{name}.npy" for name in optional or ()} & set(archive.namelist())
+                kinds = {**kinds, **{name[:-4]: (optional or {})[name[:-4]] for name in there}}
                 members = {name: archive.getinfo(f"{name}.npy") for name in kinds}
                 _check_size(members)
                 for name, member in members.items():

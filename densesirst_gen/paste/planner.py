@@ -18,7 +18,7 @@ from densesirst_gen.scene.scene import Scene, gray_step
 
 
 def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
-    """Pixels on which a window may lie: sky (if the config says so) that holds no target.
+    """Pixels on which a window may lie: sky (if the config says so) with data and no target.
 
     Parameters
     ----------
@@ -31,6 +31,7 @@ def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
         All False where sky is asked for and the scene has none.
     """
     free = scene.labels == 0
+    free = free if scene.void is None else free & ~scene.void
     if config.region == "anywhere":
         return free
     return free & scene.sky if scene.sky is not None else np.zeros(scene.shape, bool)
@@ -88,7 +89,8 @@ def _filled(
 ) -> PastePlan:
     """The plan for windows that have their place: their targets, as far as they fit and show."""
     shapes = shapes_at(library, config.patch_px, config.resize, config.flatten)
-    pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config)
+    reach = scene.reach if config.level == "scaled" else 1.0
+    pastes, rise, masks, dropped = _place_clusters(windows, draws, shapes, config, reach)
     seen = _look(scene, pastes, rise, masks, config)
     dropped |= {
         "no_window": int(draws.per_window[len(windows) :].sum()),
@@ -120,12 +122,12 @@ def check_library(library: TargetLibrary, config: PasteConfig) -> None:
 
 
 def _place_clusters(
-    windows: np.ndarray, draws: Draws, shapes: Shapes, config: PasteConfig
+    windows: np.ndarray, draws: Draws, shapes: Shapes, config: PasteConfig, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
     n = len(windows)
     most = int(draws.per_window[:n].max())
     uniforms = {name: column[:n, :most] for name, column in draws.targets.items()}
-    peaks = np.interp(uniforms["level"], PEAK_QUANTILES, PEAK_VALUES)
+    peaks = reach * np.interp(uniforms["level"], PEAK_QUANTILES, PEAK_VALUES)
     columns = sample(uniforms, peaks, shapes, config)
     rise, masks = plan_stamps(columns, shapes, config)
     asked = np.arange(most) < draws.per_window[:n, None]

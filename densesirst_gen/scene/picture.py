@@ -25,13 +25,16 @@ def display(image: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     image : ndarray, (H, W)
+        In any unit; an image of one value becomes black.
 
     Returns
     -------
     ndarray, (H, W), uint8
     """
     low, high = np.percentile(image, (0.5, 99.9))
-    scaled = (image - low) * (255 / max(high - low, 1e-6))
+    if not high > low:
+        low, high = float(image.min()), float(image.max())
+    scaled = (image - low) * (255 / (high - low) if high > low else 0.0)
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
@@ -44,7 +47,7 @@ def scene_panel(scene: Scene, *, marks: bool = True) -> Image.Image:
     marks : bool
         False shows the bare image.
     """
-    shades = np.repeat(display(scene.image)[..., None], 3, axis=2)
+    shades = np.repeat(display(scene.filled)[..., None], 3, axis=2)
     if marks and scene.sky is not None:
         edge = scene.sky & ~_eroded(scene.sky)
         shades[edge] = SKY_TINT
@@ -75,7 +78,7 @@ def zoom_panel(scene: Scene, centre: tuple[int, int], *, marks: bool = True) -> 
     )
     window = np.s_[row : row + ZOOM_PX, col : col + ZOOM_PX]
     scale = PANEL // ZOOM_PX
-    shades = display(scene.image[window])
+    shades = display(scene.filled[window])
     size = (shades.shape[1] * scale, shades.shape[0] * scale)
     picture = Image.fromarray(shades).resize(size, Image.Resampling.NEAREST).convert("RGB")
     if marks:

@@ -47,22 +47,23 @@ def appearance(scene: Scene, annotations: Annotations) -> dict[str, np.ndarray]:
           there is none.
         * ``asymmetry``: px, see `asymmetry`.
 
-        Ratios to the peak increment take it as at least one gray level. Where a window has no
-        ground, the peak itself is the background.
+        Ratios to the peak increment take it as at least one step (`Scene.step`: of 8-bit images one
+        gray level). Where a window has no ground, the peak itself is the background. Pixels
+        without data are in no window.
     """
     own = target_pixels(scene.labels, annotations.boxes)
     inside = gray_at(scene, own)
     peak, mean = own.max(inside), own.mean(inside)
     background = local_background(scene, annotations.boxes, empty=peak)
-    height = np.maximum(peak - background, 1.0)
+    height = np.maximum(peak - background, gray_of_step(scene))
     ring = ring_pixels(scene.labels, annotations.boxes)
     halo = ring.mean(gray_at(scene, ring), empty=background)
     scr, log_scr = signal_to_clutter(scene, annotations.boxes, mean)
     return {
         "peak": peak,
         "mean": mean,
-        "saturated": own.max(own.of(scene.image)) >= white_level(scene),
-        "brightness_rank": brightness_rank(scene.image, own),
+        "saturated": own.max(own.of(scene.filled)) >= white_level(scene),
+        "brightness_rank": brightness_rank(scene.data, own.max(own.of(scene.filled))),
         "local_contrast": local_contrast(scene, annotations.boxes, peak),
         "scr": scr,
         "log_scr": log_scr,
@@ -75,15 +76,22 @@ def appearance(scene: Scene, annotations: Annotations) -> dict[str, np.ndarray]:
 
 def gray_at(scene: Scene, pixels: Pixels) -> np.ndarray:
     """Gray levels (P,) float64 at the pixels: 0 is the sensor's black, 255 its white."""
-    found: np.ndarray = gray_levels(pixels.of(scene.image).astype(np.float64), scene.levels)
+    found: np.ndarray = gray_levels(pixels.of(scene.filled).astype(np.float64), scene.levels)
     return found
 
 
 def gray_mean_std(scene: Scene) -> tuple[float, float]:
     """Mean and standard deviation of all pixels, gray levels."""
     black, white = scene.levels
-    mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(scene.image))
+    data = None if scene.void is None else (~scene.void).astype(np.uint8)
+    mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(scene.image, mask=data))
     return gray_levels(mean, (black, white)), gray_levels(std, (0, white - black))
+
+
+def gray_of_step(scene: Scene) -> float:
+    """The step between values of the image, in gray levels: 1 for 8 bits."""
+    step: float = gray_levels(scene.step, (0, scene.levels[1] - scene.levels[0]))
+    return step
 
 
 def white_level(scene: Scene) -> float:
@@ -93,8 +101,9 @@ def white_level(scene: Scene) -> float:
 
 
 def ground(scene: Scene) -> np.ndarray:
-    """True (H, W) where a pixel neither belongs to a target nor touches one."""
-    return cv2.dilate((scene.labels > 0).astype(np.uint8), TOUCHING) == 0
+    """True (H, W) where there is data that neither belongs to a target nor touches one."""
+    away = cv2.dilate((scene.labels > 0).astype(np.uint8), TOUCHING) == 0
+    return away if scene.void is None else away & ~scene.void
 
 
 def local_background(scene: Scene, boxes: np.ndarray, empty: np.ndarray) -> np.ndarray:
@@ -104,13 +113,20 @@ def local_background(scene: Scene, boxes: np.ndarray, empty: np.ndarray) -> np.n
     return pixels.median(gray_at(scene, pixels), empty)
 
 
-def brightness_rank(image: np.ndarray, own: Pixels) -> np.ndarray:
+def brightness_rank(image: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """Share (N,) of the image's pixels that are strictly brighter than the target's maximum.
 
     Fig. 3(c) of the paper is its histogram, as published.
+
+    Parameters
+    ----------
+    image : ndarray
+        Its pixels, those without data left out.
+    peaks : ndarray, (N,)
+        The maximum of each target, in the image's own values.
     """
     ordered = np.sort(image, axis=None, kind="stable")
-    peaks = own.max(own.of(image)).astype(image.dtype)
+    peaks = peaks.astype(image.dtype)
     return (image.size - np.searchsorted(ordered, peaks, side="right")) / image.size
 
 
@@ -119,14 +135,14 @@ def local_contrast(scene: Scene, boxes: np.ndarray, peak: np.ndarray) -> np.ndar
 
     The closest definition found to Fig. 3(b) of the paper, which gives none: 2 % of the targets
     fall into other bins. Beyond the border the nearest pixel counts; the denominator is at least
-    one gray level.
+    one step, see `gray_of_step`.
     """
     pixels = box_pixels(boxes, scene.shape)
     rows, cols = around(pixels)
     height, width = scene.shape
     near = Pixels(pixels.n, pixels.owner, rows.clip(0, height - 1), cols.clip(0, width - 1))
     surround = pixels.max(gray_at(scene, near).mean(axis=1))
-    return peak / np.maximum(surround, 1.0)
+    return peak / np.maximum(surround, gray_of_step(scene))
 
 
 def signal_to_clutter(
@@ -135,16 +151,18 @@ def signal_to_clutter(
     """Signal-to-clutter ratio and its logarithm, each (N,).
 
     With m and s the mean and the standard deviation of all pixels of the box padded by 10 px that
-    belong to no target: ``scr = |mean - m| / max(s, 1)``, the usual definition, and
-    ``log_scr = log(1 + |mean - m| / (s + 1))``, which stays smooth where the clutter vanishes.
-    Both 0 if there is no such pixel.
+    belong to no target: ``scr = |mean - m| / max(s, q)``, the usual definition, and
+    ``log_scr = log(1 + |mean - m| / (s + q))``, which stays smooth where the clutter vanishes; q is
+    one step of the image, see `gray_of_step`. Both 0 if there is no such pixel.
     """
     pixels = box_pixels(boxes, scene.shape, SCR_PAD)
-    pixels = pixels.where(pixels.of(scene.labels) == 0)
-    values = gray_at(scene, pixels)
+    background = scene.labels == 0
+    background = background if scene.void is None else background & ~scene.void
+    pixels = pixels.where(pixels.of(background))
+    values, floor = gray_at(scene, pixels), gray_of_step(scene)
     signal = np.abs(mean - pixels.mean(values, empty=mean))
     clutter = pixels.std(values)
-    return signal / np.maximum(clutter, 1.0), np.log1p(signal / (clutter + 1.0))
+    return signal / np.maximum(clutter, floor), np.log1p(signal / (clutter + floor))
 
 
 def asymmetry(own: Pixels, increment: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -162,10 +180,11 @@ def asymmetry(own: Pixels, increment: np.ndarray, boxes: np.ndarray) -> np.ndarr
 
 
 def group_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
-    """Texture of the background of each group, (K,): log(std + 0.5), std in gray levels.
+    """Texture of the background of each group, (K,): log(std + q / 2), std in gray levels.
 
     Over the ground in the group's box padded by 2 px, about the 20 px window that a cluster is
-    pasted into. The half gray level keeps flat background finite; log 0.5 without ground.
+    pasted into. Half a step of the image (`gray_of_step`: q is 1 for 8 bits) keeps flat background
+    finite; log q / 2 without ground.
 
     Parameters
     ----------
@@ -175,4 +194,4 @@ def group_log_std(scene: Scene, boxes: np.ndarray) -> np.ndarray:
     """
     pixels = box_pixels(boxes, scene.shape, REGION_PAD)
     pixels = pixels.where(pixels.of(ground(scene)))
-    return np.log(pixels.std(gray_at(scene, pixels)) + 0.5)
+    return np.log(pixels.std(gray_at(scene, pixels)) + gray_of_step(scene) / 2)

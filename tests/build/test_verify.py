@@ -647,7 +647,7 @@ MALFORMED: dict[str, Callable[[dict[str, Any]], object]] = {
     "under must be base64": lambda plan: plan.update(under="*"),
     "under holds": lambda plan: plan.update(under=""),
     "config: unknown setting": lambda plan: plan["config"].update(x=1),
-    "config: patch_px": lambda plan: plan["config"].update(patch_px=10**6, region_px=10**7),
+    "config: PasteConfig.patch_px": lambda plan: plan["config"].update(patch_px=10**6),
     "dropped must be": lambda plan: plan.update(dropped={"no_room": "many"}),
     "sky_confidence must be": lambda plan: plan.update(sky_confidence=7),
 }
@@ -677,7 +677,7 @@ def test_a_line_that_is_no_object(copy: Path, line: bytes) -> None:
 def test_a_paste_that_fits_nowhere_is_named(copy: Path, row: dict[str, int]) -> None:
     in_plan(lambda plan: plan["pastes"][0].update(row))(copy)
     results = {result.name: result.problem for result in replay(copy)}
-    assert results["s0"].startswith("paste 0: ")
+    assert "paste 0: " in results["s0"]
 
 
 class TestReplayCounts:

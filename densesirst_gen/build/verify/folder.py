@@ -7,18 +7,21 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from densesirst_gen.build.verify.problem import Problem
 from densesirst_gen.datasets.dialects import DIALECTS
-from densesirst_gen.files.atomic import OutputError
+from densesirst_gen.files.atomic import OutputError, digest_of
 from densesirst_gen.files.folder import CHECKSUMS
 from densesirst_gen.files.manifest import MANIFEST, SCHEMA
 from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.settings import ConfigError
 
+NO_SPANS = digest_of([])
 MAX_BYTES = 1_000_000_000
 IMAGES = "PNGImages/"
 SCENE_PARTS = (IMAGES, "SIRST/", "SkySeg/")
@@ -62,6 +65,22 @@ class Given:
         if not all(type(value) in (int, float) for value in span):
             return None
         return float(span[0]), float(span[1])
+
+    @property
+    def has_several_spans(self) -> bool:
+        """Whether each camera was given a span of its own."""
+        declared = self.recipe.get("spans_sha256", NO_SPANS) != NO_SPANS
+        return declared and self.recipe.get("span") is None
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What the values of the images mean, by dtype, as far as it can be understood."""
+        found = {}
+        recorded = self.recipe.get("counts")
+        for kind, values in recorded.items() if isinstance(recorded, dict) else ():
+            with suppress(ValueError):
+                found[kind] = Counts.from_dict(values)
+        return found
 
     def number(self, name: str, default: int) -> int:
         """A whole number of the recipe."""
@@ -118,6 +137,8 @@ def recipe_problems(given: Given) -> Iterator[Problem]:
     if given.recipe.get("span") is not None and given.span is None:
         what = f"recipe.span is {given.recipe['span']!r}, not [black, white]"
         yield Problem(MANIFEST, "manifest", what)
+    if len(given.counts) != len(given.recipe.get("counts") or ()):
+        yield Problem(MANIFEST, "manifest", "recipe.counts are no counts of images")
     said = given.part("conventions").get("boxes", "")
     if given.dialect and not str(said).endswith(f"dialect {given.dialect}"):
         what = f"conventions.boxes says {said!r}, the recipe dialect {given.dialect}"

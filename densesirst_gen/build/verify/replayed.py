@@ -68,13 +68,16 @@ def planned_problems(
 
 
 def _level_faults(frame: Frame, background: Scene) -> Iterator[str]:
-    """Levels follow from the background, or were declared; demo scenes declare their own."""
-    is_deep = background.image.dtype != np.uint8
-    if is_deep and frame.given.recipe.get("layout") == "demo":
+    """Levels are those of the data set, or were declared; demo scenes declare their own."""
+    given, kind = frame.given, background.image.dtype.name
+    counts = given.counts.get(kind)
+    if given.recipe.get("layout") == "demo" or counts is None or given.has_several_spans:
         return
-    levels = replace(background, span=frame.given.span if is_deep else None).levels
+    levels = counts.span if kind == "uint8" else given.span or counts.span
     if levels != background.span:
         yield f"levels are {background.span}, the background's are {levels}"
+    if background.reach != counts.reach:
+        yield f"reach is {background.reach}, the manifest's {counts.reach}"
 
 
 def _replay_problems(task: SceneTask, written: Scene, planned: Planned) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from densesirst_gen.build.plan_lines import PLANS, misfit, plan_lines
 from densesirst_gen.build.verify.coco import coco_labels, entry_problems
-from densesirst_gen.build.verify.folder import IMAGES, check_file
+from densesirst_gen.build.verify.folder import IMAGES, Given, check_file
 from densesirst_gen.build.verify.labels import (
     ORDERED,
     planned_labels,
@@ -34,7 +34,7 @@ from densesirst_gen.files.codec import CodecError, read_image
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.scene.annotate import annotate, points_on_masks
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.scene import Scene, is_void
 
 
 def check_scene(task: SceneTask, frame: Frame) -> list[Problem]:
@@ -114,10 +114,24 @@ def _compared(
         yield Problem(binary_path("SIRST", task.name), "mask", what)
     yield from _annotation_problems(task, frame, labels, _pasted(plan, library), image)
     if image is not None:
-        black, white = map(float, line["levels"])
-        written = Scene(task.name, image, labels, sky, (black, white))
+        written = _written(task.name, image, labels, sky, line, frame.given)
         planned = Planned(line, plan, background_of(written, line, plan), library)
         yield from planned_problems(task, frame, written, planned)
+
+
+def _written(
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    sky: np.ndarray | None,
+    line: dict[str, Any],
+    given: Given,
+) -> Scene:
+    """A scene as it stands in the dataset, its values as its plan and the manifest take them."""
+    black, white = map(float, line["levels"])
+    counts = given.counts.get(image.dtype.name)
+    void = is_void(image, counts.nodata) if counts else None
+    return Scene(name, image, labels, sky, (black, white), void, line.get("reach", 1.0))
 
 
 def _line(task: SceneTask, frame: Frame) -> dict[str, Any]:

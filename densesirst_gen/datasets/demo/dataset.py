@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset, SceneFile
-from densesirst_gen.datasets.demo.scenes import N_DEMO_SCENES, demo_names, demo_scene, demo_splits
+from densesirst_gen.datasets.demo.scenes import (
+    N_DEMO_SCENES,
+    demo_counts,
+    demo_names,
+    demo_scene,
+    demo_splits,
+)
 from densesirst_gen.scene.scene import Scene
 
 
@@ -50,4 +56,4 @@ def demo_dataset(seed: int = 0) -> Dataset:
     """
     names = enumerate(demo_names(N_DEMO_SCENES))
     scenes = tuple(DemoFile(name, Path(name), index=i, seed=seed) for i, name in names)
-    return Dataset(Path("demo"), "demo", scenes, demo_splits())
+    return Dataset(Path("demo"), "demo", scenes, demo_splits(), counts=demo_counts())

@@ -38,6 +38,7 @@ from densesirst_gen.datasets.demo.terrain import (
     wires,
 )
 from densesirst_gen.scene.annotate import label_mask
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene
 
 Shape = tuple[int, int]
@@ -187,6 +188,12 @@ def demo_names(n: int = N_DEMO_SCENES) -> list[str]:
 
 def _name(index: int) -> str:
     return f"demo_{index:02d}_{KINDS[index % len(KINDS)].title}"
+
+
+def demo_counts() -> dict[str, Counts]:
+    """What the values of the demo scenes mean, by dtype: each sensor's own black and white."""
+    depths = {np.dtype(kind.depth.dtype).name: kind.depth for kind in KINDS}
+    return {kind: Counts((depth.black, depth.white)) for kind, depth in sorted(depths.items())}
 
 
 def demo_splits() -> dict[str, tuple[str, ...]]:

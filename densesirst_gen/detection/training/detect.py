@@ -143,7 +143,7 @@ def _results(name: str, boxes: FoundBoxes, codes: list[dict[str, object]]) -> li
 
 def overlay(scene: Scene, boxes: FoundBoxes) -> bytes:
     """PNG of the image, stretched for the eye, with a frame around each box."""
-    picture = Image.fromarray(display(scene.image)).convert("RGB")
+    picture = Image.fromarray(display(scene.filled)).convert("RGB")
     draw = ImageDraw.Draw(picture)
     for x0, y0, x1, y1 in boxes.boxes.round().astype(int).tolist():
         draw.rectangle((x0 - 3, y0 - 3, x1 + 2, y1 + 2), outline=MARK)

@@ -92,7 +92,7 @@ def scene_view(scene: Scene) -> SceneView:
         width=scene.shape[1],
         height=scene.shape[0],
         kind="float" if scene.image.dtype == np.float32 else f"{8 * scene.image.itemsize}-bit",
-        image=data_uri("image/png", encode_png(display(scene.image))),
+        image=data_uri("image/png", encode_png(display(scene.filled))),
         sky="" if scene.sky is None else mask_path(scene.sky),
         masks=masks_path(scene.labels, found),
         boxes=boxes_path(found.boxes),

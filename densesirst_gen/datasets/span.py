@@ -1,0 +1,190 @@
+"""Black and white of a whole data set: found once, from a sample of its images, and told."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.notes import spread
+from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.files.manifest import MANIFEST
+from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, counts_of, look
+
+N_SAMPLED = 32
+"""Images that are decoded, evenly spread over the data set."""
+MOST_BYTES = 100_000_000
+"""Of a manifest."""
+
+
+Span = tuple[float, float]
+
+
+class _Seen(NamedTuple):
+    scene: SceneFile
+    look: Look
+
+
+def with_counts(dataset: Dataset, *, nodata: Sequence[float] | None = None) -> Dataset:
+    """The dataset with what its images' values mean: alike for all of one dtype and one span.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of its images up to 32, evenly spread, are decoded; one that can't be is passed over. Scenes
+        with a span keep it. Scenes that are drawn and have no file bring their own. What a build
+        of ours recorded in its manifest is taken from there.
+    nodata : sequence of float, optional
+        Values that mean no data, in images of any depth. None: what plainly does, see
+        `densesirst_gen.scene.counts`.
+    """
+    recorded = _recorded(dataset.root)
+    if recorded and nodata is None and not any(scene.span for scene in dataset.scenes):
+        scenes = tuple(replace(scene, counts=recorded) for scene in dataset.scenes)
+        return replace(dataset, scenes=scenes, counts=recorded)
+    groups: dict[tuple[Span | None, str], list[_Seen]] = defaultdict(list)
+    for one in _seen(dataset.scenes, nodata):
+        groups[one.scene.span, one.look.kind].append(one)
+    found: dict[Span | None, dict[str, Counts]] = defaultdict(dict)
+    notes = []
+    for (span, kind), seen in groups.items():
+        known = None if kind == "uint8" else span
+        counts = counts_of([one.look for one in seen], known)
+        found[span][kind] = counts if nodata is None else replace(counts, nodata=tuple(nodata))
+        notes += _notes(kind, counts, seen)
+    scenes = tuple(
+        replace(s, counts=found.get(s.span, {})) if s.files() else s for s in dataset.scenes
+    )
+    counts_of_all = next(iter(found.values()), {})
+    return replace(dataset, scenes=scenes, counts=counts_of_all, remarks=(*dataset.remarks, *notes))
+
+
+def _recorded(root: Path) -> dict[str, Counts]:
+    """What the manifest of a build says of its images; empty if there is none, or none of ours."""
+    path = root / MANIFEST
+    try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return {}
+        counts = json.loads(path.read_bytes())["recipe"]["counts"]
+        return {kind: Counts.from_dict(values) for kind, values in counts.items()}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _seen(scenes: Sequence[SceneFile], nodata: Sequence[float] | None) -> list[_Seen]:
+    found = []
+    for scene in spread([scene for scene in scenes if scene.files()], N_SAMPLED):
+        try:
+            seen = look(read_image(scene.image).array, nodata)
+        except (CodecError, OSError):
+            continue
+        found += [_Seen(scene, seen)] if seen else []
+    return found
+
+
+def _notes(kind: str, counts: Counts, seen: Sequence[_Seen]) -> list[str]:
+    """What a user should know of a span that was found, or that is hardly used."""
+    low, high = min(one.look.low for one in seen), max(one.look.high for one in seen)
+    black, white = counts.span
+    share = (high - low) / (white - black)
+    if kind != "uint8" and counts.basis != "given":
+        what = f"{kind} images with values of {low:,.6g} to {high:,.6g} (0.1 and 99.9 %)"
+        taken = f"taken as black {black:,.6g} and white {white:,.6g}, {counts.basis}"
+        note = f"{what}: {taken}; --span BLACK WHITE says otherwise"
+        return [note, *_absent(counts), *_cameras(seen, counts)]
+    fills = [_fills(low, high, share, counts)] if counts.reach < NARROW / FULL else []
+    return [*fills, *_absent(counts)]
+
+
+def _absent(counts: Counts) -> list[str]:
+    values = " or ".join(f"{value:g}" for value in counts.nodata)
+    note = f"pixels of {values} are taken as no data: neither measured nor pasted on (--nodata)"
+    return [note] if values else []
+
+
+def _fills(low: float, high: float, share: float, counts: Counts) -> str:
+    black, white = counts.span
+    return (
+        f"the images fill {share:.0%} of the span {black:,.6g} to {white:,.6g}, {low:,.6g} to "
+        f"{high:,.6g}; pastes of level 'scaled' keep to that range"
+    )
+
+
+def _cameras(found: Sequence[_Seen], counts: Counts) -> list[str]:
+    """Folders whose images fill far less of the span than others do."""
+    by_folder: dict[str, list[Look]] = defaultdict(list)
+    for one in found:
+        by_folder[one.scene.name.rpartition("/")[0]].append(one.look)
+    width = counts.span[1] - counts.span[0]
+    shares = {
+        folder: (max(k.high for k in looks) - min(k.low for k in looks)) / width
+        for folder, looks in by_folder.items()
+    }
+    small = [folder for folder, share in shares.items() if share < NARROW * max(shares.values())]
+    if not small:
+        return []
+    return [
+        f"images in {examples(small)} fill less than a quarter of the range of the others: if they "
+        "are of another camera, --span-table FILE gives each its span"
+    ]
+
+
+def with_span_table(dataset: Dataset, path: Path) -> Dataset:
+    """The dataset with a span for each camera.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    path : Path
+        Lines ``PATTERN,BLACK,WHITE``: scene names as by `fnmatch`, such as ``cam_a/*``; the first
+        that fits counts. Scenes that none fits keep what they have.
+
+    Raises
+    ------
+    DatasetError
+        For a line that is none, or that fits no scene; it is named.
+    """
+    rows = _table(path)
+    used: set[str] = set()
+
+    def span_of(scene: SceneFile) -> Span | None:
+        for pattern, span in rows.items():
+            if fnmatchcase(scene.name, pattern):
+                used.add(pattern)
+                return span
+        return scene.span
+
+    scenes = tuple(replace(scene, span=span_of(scene)) for scene in dataset.scenes)
+    if idle := [pattern for pattern in rows if pattern not in used]:
+        raise DatasetError(f"{path}: no scene fits {examples(idle)}")
+    return replace(dataset, scenes=scenes)
+
+
+def _table(path: Path) -> Mapping[str, Span]:
+    rows: dict[str, Span] = {}
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: {error}") from error
+    for number, row in enumerate(csv.reader(text.splitlines(), skipinitialspace=True), 1):
+        if not row or row[0].startswith("#"):
+            continue
+        try:
+            pattern, black, white = row[0].strip(), *map(float, row[1:])
+        except ValueError:
+            pattern, black, white = "", 0.0, 0.0
+        if not (math.isfinite(black) and math.isfinite(white) and black < white):
+            raise DatasetError(
+                f"{path}, line {number}: {','.join(row)!r} is not PATTERN,BLACK,WHITE with black "
+                "below white"
+            )
+        rows[pattern] = (black, white)
+    return rows
