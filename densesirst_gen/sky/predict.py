@@ -146,14 +146,14 @@ def prediction_from(coarse: np.ndarray, gray: np.ndarray) -> SkyPrediction:
 def unit_gray(scene: Scene) -> np.ndarray:
     """The image from 0 (black) to 1 (white), float32.
 
-    8-bit images by their levels. Deeper ones seldom fill their range: from their 0.1 % to their
-    99.9 % quantile.
+    8-bit images by their levels. Deeper ones seldom fill their range: from the 0.1 % to the 99.9 %
+    quantile of their data; where there is none, their median.
     """
     black, white = scene.levels
     if scene.image.dtype != np.uint8:
-        black, white = np.percentile(scene.image, (0.1, 99.9))
+        black, white = np.percentile(scene.data, (0.1, 99.9))
     scale = np.float32(1 / max(float(white - black), 1e-30))
-    return np.clip((scene.image - np.float32(black)) * scale, 0, 1)
+    return np.clip((scene.filled - np.float32(black)) * scale, 0, 1)
 
 
 def answer(gray: np.ndarray) -> np.ndarray:
