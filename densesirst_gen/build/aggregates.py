@@ -49,7 +49,7 @@ def finish(folder: BuildFolder, dataset: Dataset, recipe: Recipe, summary: Build
         file.writelines(_coco(folder))
     splits = _splits(dataset, recipe, set(made))
     files = dict(write_files(folder.root, split_files(splits, made)))
-    scenes = _to_show(folder)
+    scenes = _to_show(folder, dataset)
     if scenes:
         files |= write_files(folder.root, [("preview.png", png(overview(scenes)))])
     card = dataset_card(dataset, recipe, summary, picture=bool(scenes))
@@ -82,13 +82,14 @@ def _splits(dataset: Dataset, recipe: Recipe, made: set[str]) -> dict[str, tuple
     return {split: names for split, names in splits.items() if names}
 
 
-def _to_show(folder: BuildFolder) -> list[Scene]:
+def _to_show(folder: BuildFolder, dataset: Dataset) -> list[Scene]:
     """A few scenes with many pastes, spread over the dataset."""
     pasted = [record.name for record in _records(folder) if record.counts.get("pasted")]
     if not pasted:
         return []
     chosen = pasted[:: -(-len(pasted) // N_SHOWN)]
-    scenes = {scene.name: scene for scene in read_dataset(folder.root, layout="devkit").scenes}
+    built = read_dataset(folder.root, layout="devkit", counts=dataset.counts)
+    scenes = {scene.name: scene for scene in built.scenes}
     return [scenes[name].load() for name in chosen]
 
 

@@ -17,7 +17,7 @@ from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.folder import MANIFEST
 from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
-from densesirst_gen.paste.render import render
+from densesirst_gen.paste.render import n_differing, render
 from densesirst_gen.paste.stamps import pixels_of, stamps_of
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
@@ -183,9 +183,8 @@ def _compare(written: Scene, line: Mapping[str, Any], plan: PastePlan, run: _Run
         return "the image is not the one that was written"
     background = undo(written, line, run.library)
     again = render(background, run.library, plan)
-    n_differing = int((again.image != written.image).sum())
-    if n_differing:
-        return f"{n_differing} pixels differ from the plan"
+    if n := n_differing(again.image, written.image):
+        return f"{n} pixels differ from the plan"
     if ((again.labels > 0) != (written.labels > 0)).any():
         return "the target mask differs from the plan"
     if background.n_targets != line["n_original"] and run.layout != "coco":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.span import with_counts, with_span_table
 from densesirst_gen.datasets.splits import read_split
+from densesirst_gen.scene.counts import Counts
 
 __all__ = [
     "LAYOUTS",
@@ -58,6 +59,7 @@ def read_dataset(
     span: tuple[float, float] | None = None,
     nodata: Sequence[float] | None = None,
     span_table: str | PathLike[str] | None = None,
+    counts: Mapping[str, Counts] | None = None,
 ) -> Dataset:
     """Find the scenes of a dataset, and what the values of its images mean.
 
@@ -78,6 +80,8 @@ def read_dataset(
         Values that mean no data. None: what plainly does.
     span_table : path, optional
         A span for each camera, see `densesirst_gen.datasets.span.with_span_table`.
+    counts : mapping of str to Counts, optional
+        What the values mean, by dtype, where it is known: then no image is decoded.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def read_dataset(
     dataset = dataset if span is None else with_span(dataset, span)
     if span_table is not None:
         dataset = with_span_table(dataset, Path(span_table))
-    return with_counts(dataset, nodata=nodata)
+    return with_counts(dataset, nodata=nodata, known=counts)
 
 
 def detect_layout(root: str | PathLike[str]) -> str:

@@ -33,7 +33,12 @@ class _Seen(NamedTuple):
     look: Look
 
 
-def with_counts(dataset: Dataset, *, nodata: Sequence[float] | None = None) -> Dataset:
+def with_counts(
+    dataset: Dataset,
+    *,
+    nodata: Sequence[float] | None = None,
+    known: Mapping[str, Counts] | None = None,
+) -> Dataset:
     """The dataset with what its images' values mean: alike for all of one dtype and one span.
 
     Parameters
@@ -45,9 +50,12 @@ def with_counts(dataset: Dataset, *, nodata: Sequence[float] | None = None) -> D
     nodata : sequence of float, optional
         Values that mean no data, in images of any depth. None: what plainly does, see
         `densesirst_gen.scene.counts`.
+    known : mapping of str to Counts, optional
+        Taken in place of what would be found; no image is decoded.
     """
-    recorded = _recorded(dataset.root)
-    if recorded and nodata is None and not any(scene.span for scene in dataset.scenes):
+    is_open = nodata is None and not any(scene.span for scene in dataset.scenes)
+    recorded = known if known is not None else _recorded(dataset.root) if is_open else {}
+    if recorded or known is not None:
         scenes = tuple(replace(scene, counts=recorded) for scene in dataset.scenes)
         return replace(dataset, scenes=scenes, counts=recorded)
     groups: dict[tuple[Span | None, str], list[_Seen]] = defaultdict(list)
@@ -56,8 +64,7 @@ def with_counts(dataset: Dataset, *, nodata: Sequence[float] | None = None) -> D
     found: dict[Span | None, dict[str, Counts]] = defaultdict(dict)
     notes = []
     for (span, kind), seen in groups.items():
-        known = None if kind == "uint8" else span
-        counts = counts_of([one.look for one in seen], known)
+        counts = counts_of([one.look for one in seen], None if kind == "uint8" else span)
         found[span][kind] = counts if nodata is None else replace(counts, nodata=tuple(nodata))
         notes += _notes(kind, counts, seen)
     scenes = tuple(

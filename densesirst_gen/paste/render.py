@@ -49,6 +49,14 @@ def render(scene: Scene, library: TargetLibrary, plan: PastePlan) -> Scene:
     return replace(scene, image=image, labels=labels, span=scene.levels)
 
 
+def n_differing(image: np.ndarray, other: np.ndarray) -> int:
+    """How many pixels of two images of one shape differ; NaN, which holds no data, is like NaN."""
+    same = image == other
+    if image.dtype == np.float32:
+        same |= np.isnan(image) & np.isnan(other)
+    return int(image.size - np.count_nonzero(same))
+
+
 def _check_rows(scene: Scene, library: TargetLibrary, pastes: np.ndarray) -> None:
     inside = (pastes["row"] >= 0) & (pastes["row"] + pastes["height"] <= scene.shape[0])
     inside &= (pastes["col"] >= 0) & (pastes["col"] + pastes["width"] <= scene.shape[1])

@@ -11,7 +11,7 @@ its neighbours. So images that belong together are looked at together, and no si
   fractions within 0..1 likewise have 0 and 1. All others, a narrow band of counts, degrees,
   radiance, have low and peak, each one gray level further out, so that nothing of them counts as
   clipped;
-* *reach* is how much of black to white lies between low and high, and 1 from three quarters on.
+* *reach* is how much of black to white lies between low and high, and 1 from nine tenths on.
 
 So for counts v and a + b v the same share of the scene's own range is the same share of reach.
 """
@@ -29,7 +29,7 @@ from densesirst_gen.scene.scene import SENSOR_BITS, is_void
 
 NARROW = 0.25
 """Share of black to white below which a depth is not believed."""
-FULL = 0.75
+FULL = 0.9
 """Share from which on the data fill black to white."""
 MOST_SAMPLED = 1 << 18
 """Pixels of an image from which quantiles are taken."""

@@ -23,7 +23,7 @@ from densesirst_gen.build.verify.task import Frame, SceneTask
 from densesirst_gen.build.verify.views import binary_path
 from densesirst_gen.files.atomic import pixel_digest
 from densesirst_gen.paste.plan import PastePlan
-from densesirst_gen.paste.render import render
+from densesirst_gen.paste.render import n_differing, render
 from densesirst_gen.paste.stamps import pixels_of
 from densesirst_gen.scene.scene import Scene
 
@@ -85,9 +85,8 @@ def _replay_problems(task: SceneTask, written: Scene, planned: Planned) -> Itera
     if pixel_digest(written.image) != planned.line["pixel_sha256"]:
         yield Problem(file, "image", f"its pixels are not those that {PLANS} has the SHA-256 of")
     again = render(planned.background, planned.library, planned.plan)
-    n_differing = int((again.image != written.image).sum())
-    if n_differing:
-        yield Problem(file, "image", f"{n_differing} pixels differ from the replayed plan")
+    if n := n_differing(again.image, written.image):
+        yield Problem(file, "image", f"{n} pixels differ from the replayed plan")
 
 
 def _drawn_problems(task: SceneTask, frame: Frame, planned: Planned) -> Iterator[Problem]:
