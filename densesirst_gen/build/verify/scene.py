@@ -175,8 +175,8 @@ def _annotation_problems(
 ) -> Iterator[Problem]:
     """Box file, point file and COCO entry against the labels."""
     file = task.image_file
-    dtype = np.float32 if file.endswith(".tif") else np.uint8
-    scene = Scene(task.name, np.zeros(labels.shape, dtype) if image is None else image, labels)
+    dtype = np.uint8 if image is None else image.dtype
+    scene = Scene(task.name, np.zeros(labels.shape, dtype), labels)
     annotations = annotate(labels)
     dialect = frame.given.dialect
     if dialect is not None:

@@ -370,7 +370,7 @@ def _ignored(file: SceneFile, side: int) -> tuple[tuple[float, float, float, flo
 
 def _resized_scene(scene: Scene, side: int) -> Scene:
     meta = fitted(scene.shape, side, "keep")
-    image = _as(scene, resize(scene.image.astype(np.float32), meta.resized))
+    image = _as(scene, resize(scene.filled.astype(np.float32), meta.resized))
     sky = None if scene.sky is None else sampled(scene.sky, meta, meta.resized)
     labels = label_mask(sampled(scene.labels, meta, meta.resized) > 0)
     return Scene(scene.name, image, labels, sky, scene.levels)
@@ -379,7 +379,7 @@ def _resized_scene(scene: Scene, side: int) -> Scene:
 def _noisy(scene: Scene, sigma: float) -> Scene:
     black, white = scene.levels
     noise = scene_rng(0, scene.name).normal(0, sigma * gray_step(black, white), scene.shape)
-    image = _as(scene, (scene.image + noise).clip(black, white))
+    image = _as(scene, (scene.filled + noise).clip(black, white))
     return replace(scene, image=image, span=scene.levels)
 
 
