@@ -47,6 +47,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def tell_notes(notes: Iterable[str], *, quiet: bool) -> None:
+    """On stderr, where --json keeps stdout clean."""
+    for note in () if quiet else notes:
+        click.echo(printable(f"note: {note}"), err=True)
+
+
 def open_dataset(
     backgrounds: str,
     layout: str | None,

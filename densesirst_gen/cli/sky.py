@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
     sky_cache_option,
     sky_store,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
@@ -202,6 +203,10 @@ def sky_export(
 @click.option("--from", "source", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@click.option("--label", default="sky", show_default=True, help="what the sky is called there")
+@click.option(
+    "--empty-is-no-sky", is_flag=True, help="images without shapes are done, and have no sky"
+)
 @click.option("--overwrite", is_flag=True, help="replace masks made by hand as well")
 @common
 def sky_import(
@@ -210,6 +215,8 @@ def sky_import(
     source: str,
     out: Path,
     layout: str | None,
+    label: str,
+    empty_is_no_sky: bool,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -217,11 +224,24 @@ def sky_import(
     """Take corrected sky masks of the images in DIR back from an annotation tool.
 
     They count as made by hand: no prediction overwrites them. Shapes labelled not-sky are cut out.
+    An image without shapes may be one that nobody got to: no mask is written of it, unless
+    --empty-is-no-sky. A shape not-sky over all of it says that there is no sky.
     """
     from densesirst_gen.sky.exchange import import_sky
 
     dataset = open_dataset(images, layout, hint="DIR")
-    n = import_sky(file, dataset.scenes, source, out, overwrite=overwrite)
+    notes: list[str] = []
+    n = import_sky(
+        file,
+        dataset.scenes,
+        source,
+        out,
+        overwrite=overwrite,
+        label=label,
+        empty_is_no_sky=empty_is_no_sky,
+        tell=notes.append,
+    )
+    tell_notes(notes, quiet=quiet)
     _tell_moved("sky-import", n, out, quiet=quiet, as_json=as_json)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from densesirst_gen.cli.options import (
     printable,
     progress_bar,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
@@ -120,7 +121,7 @@ def train(
 
     dataset = open_dataset(data, layout, hint="--data", span=span)
     held_back = open_dataset(val, None, hint="--val", span=span) if val else dataset
-    _tell_notes(quiet, dataset.notes())
+    tell_notes(dataset.notes(), quiet=quiet)
     validation = held_out_part(held_back, "test" if select_on == "test" else "val", val_split)
     if validation is None and val:
         validation = whole(held_back)
@@ -322,11 +323,6 @@ def _line(row: dict[str, Any]) -> str:
     times = ", ".join(f"{name} {share:.0%}" for name, share in row["time"].items())
     speed = f"{row['images_per_s']:.1f} images/s ({times})"
     return f"epoch {row['epoch']}: loss {row['loss']:.4f}{scores}; {speed}"
-
-
-def _tell_notes(quiet: bool, notes: Iterable[str]) -> None:
-    for note in () if quiet else notes:
-        click.echo(printable(f"note: {note}"), err=True)
 
 
 def _tell_run(manifest: dict[str, Any], folder: Path, *, quiet: bool, as_json: bool) -> None:
