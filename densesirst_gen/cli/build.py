@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from densesirst_gen.build.summary import BuildSummary
     from densesirst_gen.paste.library import TargetLibrary
 
+NO_SPLIT = "the backgrounds have no splits, so none is written: no Splits/trainval_v2.txt"
+
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """An option for every field of the config, unset unless given."""
@@ -177,6 +179,7 @@ def build(
     tell_notes([*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])], quiet=quiet)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
+    notes = [] if dataset.splits else [NO_SPLIT]
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
         summary = build_dataset(
@@ -192,7 +195,9 @@ def build(
             store=sky_store(sky_cache),
             device=_device(device),
             progress=progress,
+            tell=notes.append,
         )
+    tell_notes(notes, quiet=quiet)
     _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
     if strict and summary.set_aside:
         sys.exit(SET_ASIDE)

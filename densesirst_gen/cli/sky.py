@@ -82,6 +82,8 @@ def sky_predict(
 
     Lists the images that are worth a person's look, least sure first.
     """
+    from densesirst_gen.datasets import DatasetError
+    from densesirst_gen.datasets.notes import nothing_left
     from densesirst_gen.sky.folder import predict_folder
 
     dataset = open_dataset(images, layout, hint="DIR", span=span)
@@ -98,7 +100,10 @@ def sky_predict(
             progress=progress,
         )
     _tell_predicted(rows, out, quiet=quiet, as_json=as_json)
-    if any(row.error for row in rows):
+    failed = {row.name: row.error for row in rows if row.error}
+    if failed and len(failed) == len(rows):
+        raise DatasetError(nothing_left("predicted", failed))
+    if failed:
         sys.exit(PROBLEMS)
 
 

@@ -162,6 +162,7 @@ def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) ->
 
     with progress_bar(quiet) as progress:
         measured = measure(files, label=label, jobs=jobs, progress=progress)
+    tell_notes(measured.notes, quiet=quiet)
     for name, reason in measured.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     return measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_s
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.splits import read_split
+from densesirst_gen.datasets.splits import held_back_twice, read_split
 
 __all__ = [
     "LAYOUTS",
@@ -79,6 +80,7 @@ def read_dataset(
     inventory = take_inventory(root) if root.is_dir() else Inventory(root)
     dataset = LAYOUTS[layout or _recognised(inventory)].read(inventory)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    dataset = replace(dataset, remarks=(*dataset.remarks, *held_back_twice(dataset)))
     return dataset if span is None else with_span(dataset, span)
 
 

@@ -130,7 +130,7 @@ def split_files(splits: Mapping[str, Collection[str]], names: Collection[str]) -
 
     ``train``, ``train_full`` and ``train_v2`` become ``train_v2.txt`` (the last of them that is
     there; so too val, test, trainval), other names stay. A missing trainval is train, then val;
-    without any splits it is all `names`.
+    without any splits there are no files.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def split_files(splits: Mapping[str, Collection[str]], names: Collection[str]) -
     (str, bytes)
         Path relative to the devkit, POSIX; one name a line.
     """
-    released = _released_splits(splits or {"trainval": names})
+    released = _released_splits(splits)
     if "trainval_v2" not in released and {"train_v2", "val_v2"} <= released.keys():
         released["trainval_v2"] = [*released["train_v2"], *released["val_v2"]]
     present = set(names)

@@ -284,7 +284,7 @@ def test_splits_hold_only_what_is_there() -> None:
         "val_v2": "c",
         "trainval_v2": "bc",
     }
-    assert written_splits({}, "ab") == {"trainval_v2": "ab"}
+    assert written_splits({}, "ab") == {}
 
 
 # ---------------------------------------------------------------- other layouts
