@@ -14,14 +14,15 @@ import click
 from densesirst_gen.cli.options import (
     DIALECTS,
     EXIT_CODES,
-    LAYOUTS,
     SET_ASIDE,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     sky_cache_option,
     sky_store,
@@ -34,6 +35,7 @@ from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
 if TYPE_CHECKING:
     from densesirst_gen.build.summary import BuildSummary
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.paste.library import TargetLibrary
 
 NO_SPLIT = "the backgrounds have no splits, so none is written: no Splits/trainval_v2.txt"
@@ -99,7 +101,7 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.option("--library", type=path_in, help="targets to paste  [default: the backgrounds' own]")
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the backgrounds  [recognised]")
+@reading_options("the backgrounds")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
@@ -138,7 +140,7 @@ def build(
     library: Path | None,
     profile: str | None,
     config: Path | None,
-    layout: str | None,
+    read_as: ReadAs,
     span: tuple[float, float] | None,
     split: Path | None,
     limit: int | None,
@@ -175,8 +177,8 @@ def build(
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.sky.folder import mask_note
 
-    dataset = open_dataset(backgrounds, layout, sky, span=span)
-    tell_notes([*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])], quiet=quiet)
+    dataset = open_dataset(backgrounds, read_as, sky, span=span)
+    introduce(dataset, quiet=quiet, more=filter(None, [mask_note(dataset.scenes)]))
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     notes = [] if dataset.splits else [NO_SPLIT]

@@ -14,19 +14,20 @@ from densesirst_gen.cli.installed import check_installed, check_training
 from densesirst_gen.cli.numbers import Finite, jobs_type, side_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     span_option,
     tell_notes,
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import Dataset, SceneFile
+    from densesirst_gen.datasets import Dataset, ReadAs, SceneFile
     from densesirst_gen.detection.evaluation.evaluate import Evaluation
     from densesirst_gen.detection.evaluation.predictions import Predictions
 
@@ -46,7 +47,7 @@ IDS = ("coco", "stem")
 @click.option(
     "--dataset", "--data", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]"
 )
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@reading_options("the dataset")
 @span_option
 @click.option("--split", "names", type=path_in, help="file of the scenes to score")
 @click.option("--limit", type=click.IntRange(0), help="score the first N scenes only")
@@ -110,7 +111,7 @@ def evaluate(
     predictions: Path | None,
     checkpoint: Path | None,
     dataset: str,
-    layout: str | None,
+    read_as: ReadAs,
     span: tuple[float, float] | None,
     names: Path | None,
     limit: int | None,
@@ -149,7 +150,7 @@ def evaluate(
     from densesirst_gen.detection.evaluation.evaluate import evaluate as scored
     from densesirst_gen.detection.evaluation.predictions import read_predictions
 
-    opened = open_dataset(dataset, layout, hint="--dataset", span=span)
+    opened = open_dataset(dataset, read_as, hint="--dataset", span=span)
     chosen = set(select(opened, names, limit))
     files: Sequence[SceneFile] = [f for f in opened.scenes if f.name in chosen]
     with TemporaryDirectory() as folder:
@@ -161,7 +162,7 @@ def evaluate(
             found = read_predictions(predictions, opened, named, ids=ids, suffix=suffix)
             if names is None and limit is None:
                 files, found = _of_their_split(opened, files, found)
-        tell_notes((*opened.notes(), *found.notes()), quiet=quiet)
+        introduce(opened, quiet=quiet, more=found.notes())
         split = "peak" if split_peaks else "none"
         scoring = Scoring(max_dets=max_dets or None, split=split, **rules)
         with progress_bar(quiet) as progress:

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ import click
 from densesirst_gen.files.regular import NotRegularError, check_regular
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import Dataset
+    from densesirst_gen.datasets import Dataset, ReadAs
 
-LAYOUTS = ("sirst", "devkit", "folders", "plain", "coco")
+LAYOUTS = ("sirst", "devkit", "folders", "coco", "yolo", "voc", "labelme", "cvat", "plain")
+MASKS_FROM = ("boxes", "points")
 DIALECTS = ("sirst", "densesirst", "devkit")
 FAILED, USAGE, SET_ASIDE, PROBLEMS, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
 EXIT_CODES = """\b
@@ -53,9 +56,90 @@ def tell_notes(notes: Iterable[str], *, quiet: bool) -> None:
         click.echo(printable(f"note: {note}"), err=True)
 
 
+def introduce(dataset: Dataset, *, quiet: bool, more: Iterable[str] = ()) -> None:
+    """Say on stderr what was understood of a dataset, in a line, and what is to be noted."""
+    if quiet:
+        return
+    from densesirst_gen.datasets.understood import in_a_line
+
+    click.echo(printable(in_a_line(dataset)), err=True)
+    tell_notes([*dataset.notes(), *more], quiet=quiet)
+
+
+def _split_file(_: Any, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
+    """(split, file) of each ``train=FILE``."""
+    pairs = [text.partition("=") for text in texts]
+    for split, equals, file in pairs:
+        if not (split and equals and file):
+            raise click.BadParameter(f"must be like train=FILE, got {split + equals + file!r}")
+    return tuple((split, Path(file)) for split, _, file in pairs)
+
+
+def reading_options(
+    of: str, *, images: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that say how a dataset is read; a command gets them as ``read_as``.
+
+    Parameters
+    ----------
+    of : str
+        What the dataset is called in the help.
+    images : bool
+        Whether there is ``--images``, which some commands have for something else.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def reading(*args: Any, layout: str | None, **values: Any) -> Any:
+            from densesirst_gen.datasets.read_as import ReadAs
+
+            said = {name: values.pop(f"read_{name}", None) for name in ("images", "masks")}
+            lists, category, masks_from, ignore = (
+                values.pop(name) for name in ("split_files", "category", "masks_from", "ignore")
+            )
+            read_as = ReadAs(
+                layout, said["images"], said["masks"], lists, category, masks_from, ignore
+            )
+            return command(*args, read_as=read_as, **values)
+
+        options = [
+            click.option("--layout", type=click.Choice(LAYOUTS), help=f"of {of}  [recognised]"),
+            click.option(
+                "--images", "read_images", type=path_out, help="folder of its images  [recognised]"
+            ),
+            click.option(
+                "--masks", "read_masks", type=path_out, help="folder of its masks  [recognised]"
+            ),
+            click.option(
+                "--split-file",
+                "split_files",
+                multiple=True,
+                metavar="SPLIT=FILE",
+                callback=_split_file,
+                help="a list of its scenes, such as train=FILE  [recognised]",
+            ),
+            click.option(
+                "--category", multiple=True, metavar="NAME", help="of its labels, that are targets"
+            ),
+            click.option(
+                "--masks-from",
+                type=click.Choice(MASKS_FROM),
+                help="make masks of its boxes or points, which nobody drew",
+            ),
+            click.option(
+                "--ignore", multiple=True, metavar="GLOB", help="files that are passed over"
+            ),
+        ]
+        for option in reversed(options if images else [options[0], *options[2:]]):
+            reading = option(reading)
+        return reading
+
+    return decorate
+
+
 def open_dataset(
     backgrounds: str,
-    layout: str | None,
+    read_as: ReadAs | None = None,
     sky: Path | None = None,
     hint: str = "--backgrounds",
     *,
@@ -68,13 +152,15 @@ def open_dataset(
 
         if seed and not seed.isdecimal():
             raise click.BadParameter(f"demo:SEED needs a whole number, got {seed!r}")
+        if read_as and replace(read_as, layout=None):
+            raise click.BadParameter("the demo is drawn: nothing can be said of its files")
         return demo_dataset(int(seed or 0))
     from densesirst_gen.datasets import read_dataset
 
     root = Path(backgrounds).expanduser()
     if not root.is_dir() and root.suffix != ".json":
         raise click.BadParameter(f"{backgrounds} is not a folder", param_hint=hint)
-    return read_dataset(root, layout=layout, sky_dir=sky, span=span)
+    return read_dataset(root, read_as=read_as, sky_dir=sky, span=span)
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:

@@ -12,14 +12,15 @@ import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
     PROBLEMS,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     sky_cache_option,
     sky_store,
@@ -28,6 +29,7 @@ from densesirst_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.sky.folder import SkyRow
 
 WORTH_A_LOOK = 0.9
@@ -57,7 +59,7 @@ def sky() -> None:
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
 @click.option("--palette", is_flag=True, help="indices with a palette, as in the devkit")
 @click.option("--overlay", type=path_out, help="folder for pictures with the sky's edge drawn")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
@@ -69,7 +71,7 @@ def sky_predict(
     out: Path,
     palette: bool,
     overlay: Path | None,
-    layout: str | None,
+    read_as: ReadAs,
     span: tuple[float, float] | None,
     split: Path | None,
     limit: int | None,
@@ -86,7 +88,8 @@ def sky_predict(
     from densesirst_gen.datasets.notes import nothing_left
     from densesirst_gen.sky.folder import predict_folder
 
-    dataset = open_dataset(images, layout, hint="DIR", span=span)
+    dataset = open_dataset(images, read_as, hint="DIR", span=span)
+    introduce(dataset, quiet=quiet)
     names = set(select(dataset, split, limit))
     files = [file for file in dataset.scenes if file.name in names]
     with progress_bar(quiet) as progress:
@@ -135,14 +138,14 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
 @sky.command("check")
 @click.argument("images", metavar="DIR")
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
 @sky_cache_option
 @common
 def sky_check(
     images: str,
     masks: Path | None,
-    layout: str | None,
+    read_as: ReadAs,
     jobs: int,
     sky_cache: str | None,
     quiet: bool,
@@ -156,7 +159,8 @@ def sky_check(
     """
     from densesirst_gen.sky.folder import check_masks
 
-    dataset = open_dataset(images, layout, masks, hint="DIR")
+    dataset = open_dataset(images, read_as, masks, hint="DIR")
+    introduce(dataset, quiet=quiet)
     with progress_bar(quiet) as progress:
         problems = check_masks(
             dataset.scenes, store=sky_store(sky_cache), jobs=jobs, progress=progress
@@ -178,7 +182,7 @@ def sky_check(
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @click.option("--to", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="file, or folder for labelme")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @click.option("--overwrite", is_flag=True, help="replace what is there")
 @common
 def sky_export(
@@ -186,7 +190,7 @@ def sky_export(
     masks: Path | None,
     to: str,
     out: Path,
-    layout: str | None,
+    read_as: ReadAs,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -197,7 +201,8 @@ def sky_export(
     """
     from densesirst_gen.sky.exchange import export_sky
 
-    dataset = open_dataset(images, layout, masks, hint="DIR")
+    dataset = open_dataset(images, read_as, masks, hint="DIR")
+    introduce(dataset, quiet=quiet)
     n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
     _tell_moved("sky-export", n, out, quiet=quiet, as_json=as_json)
 
@@ -207,7 +212,7 @@ def sky_export(
 @click.argument("images", metavar="DIR")
 @click.option("--from", "source", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @click.option("--label", default="sky", show_default=True, help="what the sky is called there")
 @click.option(
     "--empty-is-no-sky", is_flag=True, help="images without shapes are done, and have no sky"
@@ -219,7 +224,7 @@ def sky_import(
     images: str,
     source: str,
     out: Path,
-    layout: str | None,
+    read_as: ReadAs,
     label: str,
     empty_is_no_sky: bool,
     overwrite: bool,
@@ -234,7 +239,8 @@ def sky_import(
     """
     from densesirst_gen.sky.exchange import import_sky
 
-    dataset = open_dataset(images, layout, hint="DIR")
+    dataset = open_dataset(images, read_as, hint="DIR")
+    introduce(dataset, quiet=quiet)
     notes: list[str] = []
     n = import_sky(
         file,

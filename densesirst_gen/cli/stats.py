@@ -13,15 +13,16 @@ import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
     PROBLEMS,
     SET_ASIDE,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     span_option,
     tell_notes,
@@ -37,7 +38,7 @@ from densesirst_gen.stats.report.outputs import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import SceneFile
+    from densesirst_gen.datasets import ReadAs, SceneFile
     from densesirst_gen.stats.compare.side_by_side import Comparison
     from densesirst_gen.stats.measure import Measured
 
@@ -46,7 +47,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("folder", metavar="DIR")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of DIR  [recognised]")
+@reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to measure")
@@ -76,7 +77,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 @common
 def stats(
     folder: str,
-    layout: str | None,
+    read_as: ReadAs,
     sky: Path | None,
     span: tuple[float, float] | None,
     split: Path | None,
@@ -101,7 +102,7 @@ def stats(
     densesirst-gen stats dense/ --plots figures --html dense.html
     densesirst-gen stats dense/ --against SIRSTdevkit/ --fail-over 1
 
-    --layout, --sky, --split and --limit are for DIR only. To compare with a part of a dataset,
+    --sky, --split, --limit and what says how to read are for DIR only. To compare with a part,
     save its numbers first: stats DIR2 --split FILE --save part.json. With --against, a ratio of 1
     is the noise floor: as far away as another draw of the reference could be.
     """
@@ -110,7 +111,7 @@ def stats(
     _check_installed(["matplotlib"] * bool(plots or html) + ["jinja2"] * bool(html))
     saved = _saved(against, probe) if against else None
     against = None if saved else against
-    own = _opened(folder, layout, sky, span, split, limit, quiet=quiet)
+    own = _opened(folder, read_as, sky, span, split, limit, quiet=quiet)
     others = _opened(against, span=span, hint="--against", quiet=quiet) if against else []
     mine = _measured(folder, own, jobs, quiet)
     other = saved or (_measured(against, others, jobs, quiet) if against else None)
@@ -142,7 +143,7 @@ def _check_installed(modules: Sequence[str]) -> None:
 
 def _opened(
     folder: str,
-    layout: str | None = None,
+    read_as: ReadAs | None = None,
     sky: Path | None = None,
     span: tuple[float, float] | None = None,
     split: Path | None = None,
@@ -151,8 +152,8 @@ def _opened(
     hint: str = "DIR",
     quiet: bool,
 ) -> list[SceneFile]:
-    dataset = open_dataset(folder, layout, sky, hint, span=span)
-    tell_notes(dataset.notes(), quiet=quiet)
+    dataset = open_dataset(folder, read_as, sky, hint, span=span)
+    introduce(dataset, quiet=quiet)
     names = set(select(dataset, split, limit))
     return [file for file in dataset.scenes if file.name in names]
 

@@ -14,19 +14,20 @@ from densesirst_gen.cli.installed import check_installed, check_training
 from densesirst_gen.cli.numbers import Finite, seed_type, workers_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     span_option,
-    tell_notes,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
 if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.detection.training.run import Running
 
 AUGMENTS = ("none", *TARGET_PROFILES)
@@ -53,7 +54,7 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
 @click.option("--detector", "-d", required=True, metavar="NAME", help="such as bafenet")
 @click.option("--data", required=True, metavar="DIR", help="dataset to train on, or demo[:SEED]")
 @click.option("--val", metavar="DIR", help="dataset to validate on  [the val split of --data]")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of --data  [recognised]")
+@reading_options("--data")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to train on  [the train split]")
 @click.option("--val-split", type=path_in, help="file of the scenes to validate on")
@@ -80,7 +81,7 @@ def train(
     detector: str,
     data: str,
     val: str | None,
-    layout: str | None,
+    read_as: ReadAs,
     span: tuple[float, float] | None,
     split: Path | None,
     val_split: Path | None,
@@ -119,9 +120,9 @@ def train(
     from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
     from densesirst_gen.detection.training.run import Task, run_training
 
-    dataset = open_dataset(data, layout, hint="--data", span=span)
+    dataset = open_dataset(data, read_as, hint="--data", span=span)
     held_back = open_dataset(val, None, hint="--val", span=span) if val else dataset
-    tell_notes(dataset.notes(), quiet=quiet)
+    introduce(dataset, quiet=quiet)
     validation = held_out_part(held_back, "test" if select_on == "test" else "val", val_split)
     if validation is None and val:
         validation = whole(held_back)
@@ -139,7 +140,7 @@ def train(
     "--checkpoint", "-c", required=True, type=path_in, help="file of weights, or folder of a run"
 )
 @click.option("--images", "-i", required=True, metavar="DIR", help="images, or a dataset")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images", images=False)
 @span_option
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write")
 @click.option(
@@ -156,7 +157,7 @@ def train(
 def detect(
     checkpoint: Path,
     images: str,
-    layout: str | None,
+    read_as: ReadAs,
     span: tuple[float, float] | None,
     out: Path,
     threshold: float,
@@ -179,7 +180,7 @@ def detect(
     from densesirst_gen.detection.training.detect import detect_into
     from densesirst_gen.detection.training.loop import make_fabric
 
-    dataset = open_dataset(images, layout, hint="--images", span=span)
+    dataset = open_dataset(images, read_as, hint="--images", span=span)
     loaded = load_checkpoint(checkpoint)
     with progress_bar(quiet, "batch") as watch:
         found = detect_into(

@@ -23,6 +23,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.segmentation import one_piece_each, segment_labels
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.scene.scene import SceneError
@@ -86,17 +87,22 @@ def matches(inventory: Inventory) -> bool:
     return (root.is_file() and root.suffix == ".json") or bool(inventory.labels.get("COCO"))
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """The dataset of the one COCO file in a folder, or of the file itself."""
     root = inventory.root
+    options: dict[str, Any] = {
+        "images": given.images and given.found(root, given.images),
+        "category": given.category or None,
+        "masks_from": "boxes" if given.masks_from == "boxes" else None,
+    }
     if root.is_file():
-        return read_coco(root)
+        return read_coco(root, **options)
     files = inventory.labels.get("COCO", [])
     if len(files) != 1:
         raise DatasetError(
             f"{root}: {len(files)} COCO files ({examples(f.name for f in files)}), name one of them"
         )
-    return read_coco(files[0])
+    return read_coco(files[0], **options)
 
 
 def read_coco(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -125,6 +126,8 @@ class Dataset:
         The one file with the annotations of all scenes, where the layout has one.
     remarks : tuple of str
         What was passed over or decided in reading, each with a count and an example.
+    read_as : dict
+        What was said of how to read it, as plain values; see `read_as.ReadAs`.
     """
 
     root: Path
@@ -134,6 +137,7 @@ class Dataset:
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
     remarks: tuple[str, ...] = ()
+    read_as: Mapping[str, Any] = field(default_factory=dict)
 
     def linked(self) -> tuple[str, ...]:
         """Scenes with a file that is reached by a symbolic link in the folder."""

@@ -10,6 +10,7 @@ import numpy as np
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import read_splits
 from densesirst_gen.datasets.voc import write_mask_voc, write_voc
 from densesirst_gen.files import codec
@@ -44,7 +45,7 @@ def matches(inventory: Inventory) -> bool:
     return (kit / "PNGImages").is_dir() and any((kit / p).is_dir() for p in ("SIRST", "SkySeg"))
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """The scenes of a devkit; binary masks come before palette masks."""
     root = inventory.root
     kit = _kit(root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,24 @@ class Understood:
         ]
 
 
+def in_a_line(dataset: Dataset) -> str:
+    """See `Understood.line`; opens the heads of some images."""
+    return _understood(dataset).line()
+
+
 def understand(dataset: Dataset) -> Understood:
-    """Say what a dataset is; opens the heads of some images, decodes none."""
-    depths, sizes = _heads(dataset.scenes)
+    """Say what a dataset is; opens the heads of some images, decodes up to 100 masks."""
     try:
         n_donors, extra = len(donor_scenes(dataset)), []
     except DatasetError as error:
         n_donors, extra = 0, [str(error)]
+    found = _understood(dataset)
+    return replace(found, n_donors=n_donors, notes=(*dataset.notes(), *extra))
+
+
+def _understood(dataset: Dataset) -> Understood:
+    """Without donors and notes."""
+    depths, sizes = _heads(dataset.scenes)
     return Understood(
         str(dataset.root),
         dataset.layout,
@@ -93,10 +104,9 @@ def understand(dataset: Dataset) -> Understood:
         sum(scene.has_labels for scene in dataset.scenes),
         sum(scene.sky is not None for scene in dataset.scenes),
         {split: len(names) for split, names in dataset.splits.items()},
-        n_donors,
+        0,
         depths,
         sizes,
-        (*dataset.notes(), *extra),
     )
 
 

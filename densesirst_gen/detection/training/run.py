@@ -195,6 +195,7 @@ def _described(part: Part, digests: Mapping[str, list[str]]) -> dict[str, Any]:
         "split": part.split,
         "scenes": len(part.files),
         "sha256": digest_of(digests),
+        **({"read_as": dict(part.dataset.read_as)} if part.dataset.read_as else {}),
     }
 
 
