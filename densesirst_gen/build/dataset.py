@@ -22,6 +22,7 @@ from densesirst_gen.build.scene import Task, produce
 from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.datasets import Dataset, DatasetError, SceneFile
+from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked
@@ -86,7 +87,8 @@ def build_dataset(
         If the folder may not be written to, see `densesirst_gen.files.folder`, if it and the inputs
         lie in each other, or if what the build was begun with has changed.
     DatasetError
-        If scenes would be written over each other, or all are set aside; with the first reason.
+        If targets have no masks, see `check_masks`, if scenes would be written over each other, or
+        if all are set aside; with the first reason.
     LibraryError
         If no target is fit for the library.
     OutputError
@@ -94,6 +96,7 @@ def build_dataset(
     """
     chosen = set(names) if names is not None else {s.name for s in dataset.scenes}
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
+    check_masks(sources, "a build")
     check_output_names([scene.name for scene in sources], recipe.copies)
     check_apart(out, dataset.root, dataset.scenes)
     with ExitStack() as stack:

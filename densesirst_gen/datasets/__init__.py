@@ -8,7 +8,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
+from densesirst_gen.datasets import (
+    coco_reader,
+    cvat,
+    devkit,
+    folders,
+    labelme,
+    plain,
+    sirst,
+    voc_boxes,
+    yolo,
+)
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
@@ -49,10 +59,14 @@ LAYOUTS: dict[str, Layout] = {
     "sirst": sirst,
     "folders": folders,
     "coco": coco_reader,
+    "yolo": yolo,
+    "voc": voc_boxes,
+    "labelme": labelme,
+    "cvat": cvat,
     "plain": plain,
 }
 
-WITH_LABELS = ("coco",)
+WITH_LABELS = ("coco", "yolo", "voc", "labelme", "cvat")
 """Layouts whose labels are no masks: they have categories, and may be boxes or points."""
 
 

@@ -52,6 +52,16 @@ class SceneFile:
         return tuple(path for path in (self.image, self.mask, self.sky) if path is not None)
 
     @property
+    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
+        """Targets that are known by their boxes only; see `coco_scene.BoxSceneFile`."""
+        return ()
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """Targets that are known by a point only."""
+        return ()
+
+    @property
     def has_labels(self) -> bool:
         """Whether there is an annotation of targets, be it of none."""
         return self.mask is not None

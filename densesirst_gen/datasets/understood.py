@@ -36,6 +36,8 @@ class Understood:
         Of a sample of at most 64 images: "8 bit" and "96 x 96" -> how many.
     notes : tuple of str
         What was passed over or decided.
+    n_boxes, n_points : int
+        Targets that are known by these only, without masks.
     """
 
     root: str
@@ -48,6 +50,8 @@ class Understood:
     depths: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    n_boxes: int = 0
+    n_points: int = 0
 
     def line(self) -> str:
         """In short: ``folders: 4 images, 4 masks; train 2, test 2; 8 bit``."""
@@ -60,7 +64,14 @@ class Understood:
 
     def _marked(self) -> str:
         masks = f"{self.n_masks:,} masks" if self.n_masks else "no labels"
+        masks = self._unmasked() or masks
         return masks + (f", {self.n_skies:,} sky masks" if self.n_skies else "")
+
+    def _unmasked(self) -> str:
+        """Such as "8 boxes"; empty where targets have masks."""
+        if self.n_boxes:
+            return f"{self.n_boxes:,} boxes"
+        return f"{self.n_points:,} points" if self.n_points else ""
 
     def lines(self) -> list[str]:
         """A line for each thing, then the notes."""
@@ -69,7 +80,7 @@ class Understood:
             "images": "; ".join(
                 filter(None, (f"{self.n_images:,}", _counts(self.depths), _counts(self.sizes)))
             ),
-            "targets": f"{self.n_masks:,} images have a mask" if self.n_masks else "no labels",
+            "targets": self._targets(),
             "sky": f"{self.n_skies:,} images have a mask" if self.n_skies else "not annotated",
             "splits": ", ".join(f"{s} {n:,}" for s, n in self.splits.items()) or "none",
             "donors": f"{self.n_donors:,} images may give targets",
@@ -77,6 +88,11 @@ class Understood:
         return [f"{name:9}{text}" for name, text in rows.items()] + [
             f"note     {note}" for note in self.notes
         ]
+
+    def _targets(self) -> str:
+        if unmasked := self._unmasked():
+            return f"{unmasked} and no masks; {self.n_masks:,} images are annotated"
+        return f"{self.n_masks:,} images have a mask" if self.n_masks else "no labels"
 
 
 def in_a_line(dataset: Dataset) -> str:
@@ -104,9 +120,10 @@ def _understood(dataset: Dataset) -> Understood:
         sum(scene.has_labels for scene in dataset.scenes),
         sum(scene.sky is not None for scene in dataset.scenes),
         {split: len(names) for split, names in dataset.splits.items()},
-        0,
-        depths,
-        sizes,
+        depths=depths,
+        sizes=sizes,
+        n_boxes=sum(len(scene.boxes) for scene in dataset.scenes),
+        n_points=sum(len(scene.points) for scene in dataset.scenes),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from densesirst_gen.datasets import DatasetError, SceneFile
+from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.workers import workers
@@ -63,8 +64,10 @@ def measure(
     Raises
     ------
     DatasetError
-        If none of the scenes can be read; with the first reason.
+        If targets have no masks, see `check_masks`, or none of the scenes can be read; with the
+        first reason.
     """
+    check_masks(files, "stats")
     with workers(jobs, [__name__]) as mapped:
         results = sorted(progress(mapped(measure_file, files), len(files)), key=lambda r: r[0])
     set_aside = {name: part for name, part, _ in results if isinstance(part, str)}

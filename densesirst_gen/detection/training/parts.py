@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset, SceneFile, read_split
+from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes
@@ -105,6 +106,7 @@ def check_apart(train: Mapping[str, list[str]], other: Mapping[str, list[str]], 
 
 def check_targets(part: Part, role: str) -> None:
     """DatasetError if there is no target to learn from, or to score."""
+    check_masks(part.files, role)
     if not any(file.has_targets() for file in part.files):
         raise DatasetError(
             f"{part.dataset.root}: none of the {len(part.files)} scenes in the split "
