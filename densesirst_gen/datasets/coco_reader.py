@@ -12,6 +12,7 @@ from typing import Any
 from densesirst_gen.datasets.coco_annotation import Rules
 from densesirst_gen.datasets.coco_ids import Ids, Record, by_id
 from densesirst_gen.datasets.coco_images import CocoImage, read_images
+from densesirst_gen.datasets.coco_parts import files_by_part, joined
 from densesirst_gen.datasets.coco_scene import BoxSceneFile, CocoSceneFile
 from densesirst_gen.datasets.coco_targets import (
     ImageTargets,
@@ -36,7 +37,7 @@ def matches(inventory: Inventory) -> bool:
 
 
 def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
-    """The dataset of the one COCO file in a folder, or of the file itself."""
+    """The dataset of the COCO file in a folder, of one for each part, or of the file itself."""
     root = inventory.root
     options: dict[str, Any] = {
         "images": given.images and given.found(root, given.images),
@@ -46,11 +47,14 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     if root.is_file():
         return read_coco(root, **options)
     files = inventory.labels.get("COCO", [])
-    if len(files) != 1:
-        raise DatasetError(
-            f"{root}: {len(files)} COCO files ({examples(f.name for f in files)}), name one of them"
-        )
-    return read_coco(files[0], **options)
+    if len(files) == 1:
+        return read_coco(files[0], **options)
+    parts = files_by_part(root, files)
+    if len(parts) < 2:
+        names = examples(inventory.relative(file) for file in files)
+        raise DatasetError(f"{root}: {len(files)} COCO files ({names}), name one of them")
+    read_parts = {part: read_coco(file, **options) for part, file in parts.items()}
+    return joined(root, {part: (parts[part], found) for part, found in read_parts.items()})
 
 
 def read_coco(
