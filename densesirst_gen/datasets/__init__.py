@@ -126,9 +126,20 @@ def read_dataset(
     dataset = LAYOUTS[name].read(inventory, given)
     dataset = with_lists(without(dataset, given.ignore), given)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
-    remarks = (*dataset.remarks, *held_back_twice(dataset))
+    remarks = (*dataset.remarks, *_other_labels(name, inventory), *held_back_twice(dataset))
     dataset = replace(dataset, remarks=remarks, read_as=given.to_dict(root))
     return dataset if span is None else with_span(dataset, span)
+
+
+def _other_labels(layout: str, inventory: Inventory) -> list[str]:
+    """Notes on labels of other kinds than the layout reads."""
+    if layout not in WITH_LABELS:
+        return []
+    return [
+        f"labels passed over, {layout} is read: {kind}, {counted(paths, inventory.root)}"
+        for kind, paths in inventory.labels.items()
+        if kind.lower() != layout
+    ]
 
 
 def _check_used(layout: str, given: ReadAs) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.sequences import torn
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.regular import read_bytes
 
@@ -189,7 +190,8 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
 
     With splits: those of the training splits that are in no validation or test split; without a
     training split those of trainval, else all that are in none of these. Without splits: all.
-    What a split is, its name says, see `split_words.part_of`.
+    Frames of a sequence of which others are held back give none, see `sequences`. What a split is,
+    its name says, see `split_words.part_of`.
 
     Parameters
     ----------
@@ -208,6 +210,8 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
         )
     train = _in_parts(dataset, parts, "train") or _in_parts(dataset, parts, "trainval")
     held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    for frames in torn((scene.name for scene in dataset.scenes), held_back).values():
+        held_back |= set(frames)
     return tuple(
         scene
         for scene in dataset.scenes
@@ -224,10 +228,17 @@ def held_back_twice(dataset: Dataset) -> list[str]:
     parts = {split: part_of(split) for split in dataset.splits}
     train = _in_parts(dataset, parts, "train")
     held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    notes = []
+    if split := torn((scene.name for scene in dataset.scenes), held_back):
+        notes.append(
+            f"{len(split)} sequences have frames that are held back and others, and give no "
+            f"targets: {examples(split)}"
+        )
     if not (both := sorted(train & held_back)):
-        return []
+        return notes
     lists = Counter(s for name in both for s in parts if name in dataset.splits[s])
     return [
+        *notes,
         f"{len(both)} scenes are in lists of training and of what is held back "
-        f"({examples(lists)}), and give no targets: {examples(both)}"
+        f"({examples(lists)}), and give no targets: {examples(both)}",
     ]
