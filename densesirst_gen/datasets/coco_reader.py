@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from densesirst_gen.datasets.coco_targets import (
     annotated_images,
     read_targets,
 )
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
 from densesirst_gen.datasets.findings import Findings
-from densesirst_gen.datasets.inventory import Inventory
+from densesirst_gen.datasets.folders import splits_of
+from densesirst_gen.datasets.inventory import Inventory, relative_path
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
+from densesirst_gen.datasets.splits import folder_splits
 from densesirst_gen.files.regular import read_bytes
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
@@ -45,16 +47,30 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         "masks_from": given.masks_from,
     }
     if root.is_file():
-        return read_coco(root, **options)
+        found = read_coco(root, **options)
+        places = {s.name: relative_path(s.image.parent, found.root) for s in found.scenes}
+        return replace(found, splits=folder_splits(places))
     files = inventory.labels.get("COCO", [])
     if len(files) == 1:
-        return read_coco(files[0], **options)
+        found = read_coco(files[0], **options)
+        splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
+        return with_splits(found, splits)
     parts = files_by_part(root, files)
     if len(parts) < 2:
         names = examples(inventory.relative(file) for file in files)
         raise DatasetError(f"{root}: {len(files)} COCO files ({names}), name one of them")
     read_parts = {part: read_coco(file, **options) for part, file in parts.items()}
     return joined(root, {part: (parts[part], found) for part, found in read_parts.items()})
+
+
+def with_splits(dataset: Dataset, splits: Splits) -> Dataset:
+    """The dataset with its splits; what has no scene is absent."""
+    names = {scene.name for scene in dataset.scenes}
+    listed = {name for members in splits.values() for name in members}
+    present = {
+        split: tuple(name for name in members if name in names) for split, members in splits.items()
+    }
+    return replace(dataset, splits=present, absent=tuple(sorted(listed - names)))
 
 
 def read_coco(

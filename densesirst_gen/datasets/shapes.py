@@ -14,7 +14,7 @@ from typing import Any
 from densesirst_gen.datasets.coco_annotation import POINT, Rules
 from densesirst_gen.datasets.coco_ids import Ids, Record
 from densesirst_gen.datasets.coco_images import CocoImage
-from densesirst_gen.datasets.coco_reader import scene_of
+from densesirst_gen.datasets.coco_reader import scene_of, with_splits
 from densesirst_gen.datasets.coco_targets import ImageTargets, read_targets
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
 from densesirst_gen.datasets.folders import splits_of, unread
@@ -154,13 +154,8 @@ def dataset_of(
             f"{len(undone)} images have no {layout} labels, not annotated: {examples(undone)}"
         )
     found = dict(splits or {}) or splits_of(inventory, dict(labels.images))
-    present = {
-        split: tuple(n for n in members if n in labels.images) for split, members in found.items()
-    }
-    absent = {n for members in found.values() for n in members} - labels.images.keys()
-    return Dataset(
-        inventory.root, layout, scenes, present, tuple(sorted(absent)), remarks=tuple(remarks)
-    )
+    made = Dataset(inventory.root, layout, scenes, remarks=tuple(remarks))
+    return with_splits(made, found)
 
 
 def _scene(
