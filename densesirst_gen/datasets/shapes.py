@@ -141,10 +141,10 @@ def dataset_of(
         for name, path in labels.images.items()
     }
     rules = Rules(given.category or None, given.masks_from)
-    document = _document(labels.shapes)
     try:
+        document = _document(labels.shapes)
         targets, notes = read_targets(document, images, Ids(labels.shapes), rules)
-    except (DatasetError, TypeError, ValueError) as error:
+    except (DatasetError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{inventory.root}: {layout} labels: {error}") from error
     scenes = tuple(_scene(name, images[name], labels, targets) for name in sorted(labels.images))
     undone = [name for name in sorted(labels.images) if name not in labels.shapes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
@@ -15,6 +16,9 @@ from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.regular import read_bytes
 
 MAX_BYTES = 50_000_000
+NO_LIST = re.compile(r"requirement|readme|license|log|loss|result|metric|score|time|config", re.I)
+NAME_LINE = re.compile(r"^[^\s=<>{}:;,]+([\s,;]+[^\s=<>{}:;,]+){0,2}\s*$")
+"""One to three words without the signs of programs and tables."""
 
 
 def read_split(
@@ -77,10 +81,12 @@ def find_splits(
     Raises
     ------
     DatasetError
-        If no line of any of them is a scene.
+        If no line of any of them is a scene, or there are none but files that are called like
+        lists and look like them.
     """
-    known = SceneNames(names)
-    lists = _read_all([path for path in files if _is_list(path, known)], names)
+    known, texts = SceneNames(names), list(files)
+    chosen = [path for path in texts if _is_list(path, known)]
+    lists = _read_all(chosen or [path for path in texts if _says_part(path, known)], names)
     keys = _keys(root, lists)
     return {keys[path]: (path, members) for path, members in lists.items()}
 
@@ -154,6 +160,16 @@ def _is_list(path: Path, known: SceneNames) -> bool:
     scenes = {name for line in lines for name in known.listed(line)}
     is_index = len(scenes) == len(known.names)
     return bool(scenes) and 2 * len(scenes) >= len(lines) and not is_index
+
+
+def _says_part(path: Path, known: SceneNames) -> bool:
+    """Whether a file that names no scene is called like a list, and its lines look like names."""
+    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.listed(path.stem):
+        return False
+    if path.stat().st_size > MAX_BYTES or NO_LIST.search(path.stem):
+        return False
+    lines = _lines(path)
+    return len(lines) > 1 and all(NAME_LINE.match(line) for line in lines)
 
 
 def _leads_out(name: str) -> bool:

@@ -65,7 +65,10 @@ def ring(x: float, y: float, rx: float, ry: float) -> list[float]:
 def labelme_shapes(document: Mapping[str, Any], size: Size, where: str, found: Findings) -> Any:
     """The shapes of a file of labelme, (H, W) being known."""
     shapes = []
-    for record in document.get("shapes") or []:
+    records = document.get("shapes")
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise DatasetError(f"{where}: shapes must be a list of records")
+    for record in records:
         try:
             shape = _labelme_shape(record, size)
         except Exception as error:  # on hostile bytes decoders raise anything
@@ -110,6 +113,8 @@ def read_labelme(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     shapes: dict[str, list[Shape]] = {}
     for name, path in sorted(files.items()):
         document = read_json(path)
+        if not isinstance(document, dict):
+            raise DatasetError(f"{path}: not a file of labelme")
         size = _labelme_size(document)
         if size:
             labels.sizes[name] = size
