@@ -122,7 +122,8 @@ def read_targets(
             row.record, images[row.image].size, rules, is_ignored=row.category not in chosen
         )
         _keep(reading, targets[row.image])
-        where = f"annotation {row.key} of {images[row.image].name}"
+        of_image = f" of {images[row.image].name}"
+        where = f"annotation {str(row.key).removesuffix(of_image)}{of_image}"
         for kind, reason in reading.oddities:
             findings.add(kind, f"{where}: {reason}" if reason else where)
     _refuse_if_most(findings, len(rows), rules)
