@@ -48,7 +48,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         seed=recipe.seed,
         toml=toml_text(recipe.config),
         source_words=_source_words(recipe.config),
-        links=_link_words(dataset),
+        links=_link_words(dataset) + _derived_words(dataset),
     )
 
 
@@ -74,6 +74,14 @@ def _link_words(dataset: Dataset) -> str:
     linked = {folder for folder in {path.parent for path in files} if _is_linked(folder, dataset)}
     n = sum(path.parent in linked or path.is_symlink() for path in files)
     return f"\nOf the files it was made from, {n:,} were reached by symbolic links." * (n > 0)
+
+
+def _derived_words(dataset: Dataset) -> str:
+    """Whether masks were made of boxes or points."""
+    kind = dataset.read_as.get("masks_from")
+    return f"\nMasks of the backgrounds' own targets were made of {kind}: nobody drew them." * bool(
+        kind
+    )
 
 
 def _is_linked(folder: Path, dataset: Dataset) -> bool:

@@ -17,11 +17,13 @@ from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, note
 from densesirst_gen.build.names import check_output_names
 from densesirst_gen.build.provide import LIBRARY, provide_library
 from densesirst_gen.build.recipe import Recipe, copy_name, recipe_of
-from densesirst_gen.build.record import records_of
+from densesirst_gen.build.record import Record, records_of
 from densesirst_gen.build.scene import Task, produce
 from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
-from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.datasets import Dataset, DatasetError, SceneFile
+from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked
 from densesirst_gen.files.workers import Mapper, workers
@@ -44,6 +46,7 @@ def build_dataset(
     store: Path | None = None,
     device: str = "cpu",
     progress: Progress = lambda items, total: items,
+    tell: Callable[[str], object] = str,
 ) -> BuildSummary:
     """Make a dataset of the backgrounds of another.
 
@@ -70,6 +73,9 @@ def build_dataset(
         Where stamps are computed: cpu, or a device of torch; the files are the same.
     progress : callable
         Wraps (results, total) for a progress bar.
+    tell : callable
+        Gets what was noted in reading the backgrounds, each kind with a count and an example, a
+        sentence at a time.
 
     Returns
     -------
@@ -81,7 +87,8 @@ def build_dataset(
         If the folder may not be written to, see `densesirst_gen.files.folder`, if it and the inputs
         lie in each other, or if what the build was begun with has changed.
     DatasetError
-        If scenes would be written over each other.
+        If targets have no masks, see `check_masks`, if scenes would be written over each other, or
+        if all are set aside; with the first reason.
     LibraryError
         If no target is fit for the library.
     OutputError
@@ -89,6 +96,7 @@ def build_dataset(
     """
     chosen = set(names) if names is not None else {s.name for s in dataset.scenes}
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
+    check_masks(sources, "a build")
     check_output_names([scene.name for scene in sources], recipe.copies)
     check_apart(out, dataset.root, dataset.scenes)
     with ExitStack() as stack:
@@ -99,7 +107,7 @@ def build_dataset(
             given().save(scratch)
             plan = partial(produce, recipe=recipe, library=scratch, out=None, store=store)
             tasks = (Task(source, copy) for source in sources for copy in range(recipe.copies))
-            return summarise(progress(run(plan, tasks), len(sources)))
+            return _summed(list(progress(run(plan, tasks), len(sources))), tell)
         stack.enter_context(locked(out))
         folder = BuildFolder(out, recipe_of(dataset, sources, recipe, library), {"counts"})
         stack.enter_context(full_disk_told(folder, len(sources) * recipe.copies))
@@ -118,9 +126,29 @@ def build_dataset(
         todo = _tasks(folder, sources, recipe.copies, done)
         n_todo = len(sources) * recipe.copies - len(done)
         folder.append(record.to_dict() for record in progress(run(make, todo), n_todo))
-        summary = summarise(records_of(folder))
+        summary = _summed(_Again(folder), tell)
         finish(folder, dataset, recipe, summary)
         return summary
+
+
+class _Again:
+    """The records of a build, read anew each time."""
+
+    def __init__(self, folder: BuildFolder) -> None:
+        self.folder = folder
+
+    def __iter__(self) -> Iterator[Record]:
+        return records_of(self.folder)
+
+
+def _summed(records: Iterable[Record], tell: Callable[[str], object]) -> BuildSummary:
+    """Their summary, what was noted having been told; DatasetError if nothing could be made."""
+    summary = summarise(records)
+    if summary.set_aside and not summary.n_scenes:
+        raise DatasetError(nothing_left("built", summary.set_aside))
+    for line in grouped(((r.name, note) for r in records for note in r.notes), "scenes"):
+        tell(line)
+    return summary
 
 
 def _library(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
+from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes
 from densesirst_gen.files.codec import CodecError
@@ -63,6 +64,8 @@ def make_library(
     ------
     LibraryError
         If nothing is left, with the reasons.
+    DatasetError
+        If targets have no masks, see `check_masks`.
     """
     donors = donor_scenes(dataset)
     if names is not None:
@@ -70,6 +73,7 @@ def make_library(
         donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
     if not donors:
         raise LibraryError(_held_back(dataset))
+    check_masks(donors, "a library")
     if kind == "targets":
         extract = partial(_targets_of, keep=keep)
     else:

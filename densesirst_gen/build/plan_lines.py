@@ -112,6 +112,8 @@ def form_fault(values: Any) -> str:
         return fault
     if not _is_reach(values.get("reach", 1)):
         return f"reach is {_shown(values['reach'])}, not a number above 0 to 1"
+    if not _is_regions(values.get("kept_free", [])):
+        return f"kept_free must be a list of x0 y0 x1 y1, got {_shown(values['kept_free'])}"
     for k, row in enumerate(values["pastes"]):
         fault = _broken(row, ROW_RULES, f"paste {k}: ")
         if fault:
@@ -188,6 +190,12 @@ def _is_whole(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
+
+
+def _is_regions(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)) for box in value
+    )
 
 
 def _is_text(value: Any) -> bool:

@@ -94,6 +94,7 @@ def recipe_of(
         "splits": {split: digest_of(names) for split, names in dataset.splits.items()},
         "sky": _sky_source(sources, recipe.config.region),
         "library": library.digest if library is not None else "own donors",
+        **({"read_as": dict(dataset.read_as)} if dataset.read_as else {}),
     }
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from densesirst_gen.build.inputs import check_unchanged, digests_of, file_digests
+from densesirst_gen.build.kept_free import Regions, positions_outside
 from densesirst_gen.build.names import too_long
 from densesirst_gen.build.recipe import Recipe, copy_name
 from densesirst_gen.build.record import Record, n_above, plan_line, scene_counts
@@ -98,7 +99,9 @@ def produce(
         return replace(record, error=str(error))
     targets = load_library(library)
     rng = scene_rng(recipe.seed, source.name, copy)
-    plan = make_plan(replace(background, sky=usable), targets, recipe.config, rng)
+    scene = replace(background, sky=usable)
+    free = positions_outside(scene, recipe.config, source.ignored)
+    plan = make_plan(scene, targets, recipe.config, rng, free=free)
     if plan.skip_reason == "no_sky" and _is_unsure(background, usable):
         plan = replace(plan, skip_reason="unsure_sky")
     record = replace(
@@ -111,8 +114,8 @@ def produce(
     )
     if out is None:
         return record
-    scene = replace(_rendered(background, targets, plan, device), name=record.name)
-    return _written(scene, background, plan, targets, record, recipe, out)
+    made = replace(_rendered(background, targets, plan, device), name=record.name)
+    return _written(made, background, plan, targets, record, recipe, out, source.ignored)
 
 
 def _begun(
@@ -147,6 +150,7 @@ def _written(
     record: Record,
     recipe: Recipe,
     out: Path,
+    kept_free: Regions,
 ) -> Record:
     """The record of a scene whose files have been written."""
     annotations = annotate(scene.labels)
@@ -158,6 +162,8 @@ def _written(
             "donor": str(library.sources[paste["donor"]]),
         }
     line = plan_line(scene, background, plan, library, record)
+    if kept_free:
+        line["kept_free"] = [list(region) for region in kept_free]
     return replace(
         record,
         files=files,

@@ -14,18 +14,21 @@ import click
 from densesirst_gen.cli.options import (
     DIALECTS,
     EXIT_CODES,
-    LAYOUTS,
     SET_ASIDE,
+    SaidOfCounts,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     sky_cache_option,
     sky_store,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_config
 from densesirst_gen.settings import ConfigError
@@ -33,7 +36,10 @@ from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
 if TYPE_CHECKING:
     from densesirst_gen.build.summary import BuildSummary
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.paste.library import TargetLibrary
+
+NO_SPLIT = "the backgrounds have no splits, so none is written: no Splits/trainval_v2.txt"
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,7 +102,7 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.option("--library", type=path_in, help="targets to paste  [default: the backgrounds' own]")
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the backgrounds  [recognised]")
+@reading_options("the backgrounds")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
@@ -135,8 +141,8 @@ def build(
     library: Path | None,
     profile: str | None,
     config: Path | None,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     split: Path | None,
     limit: int | None,
     copies: int,
@@ -172,11 +178,11 @@ def build(
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.sky.folder import mask_note
 
-    dataset = open_dataset(backgrounds, layout, sky, span=span)
-    for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
-        click.echo(printable(f"note: {note}"), err=True)
+    dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
+    introduce(dataset, quiet=quiet, more=filter(None, [mask_note(dataset.scenes)]))
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
+    notes = [] if dataset.splits else [NO_SPLIT]
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
         summary = build_dataset(
@@ -192,7 +198,9 @@ def build(
             store=sky_store(sky_cache),
             device=_device(device),
             progress=progress,
+            tell=notes.append,
         )
+    tell_notes(notes, quiet=quiet)
     _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
     if strict and summary.set_aside:
         sys.exit(SET_ASIDE)

@@ -14,18 +14,21 @@ from densesirst_gen.cli.installed import check_installed, check_training
 from densesirst_gen.cli.numbers import Finite, jobs_type, side_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
+    SaidOfCounts,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import Dataset, SceneFile
+    from densesirst_gen.datasets import Dataset, ReadAs, SceneFile
     from densesirst_gen.detection.evaluation.evaluate import Evaluation
     from densesirst_gen.detection.evaluation.predictions import Predictions
 
@@ -45,7 +48,7 @@ IDS = ("coco", "stem")
 @click.option(
     "--dataset", "--data", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]"
 )
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@reading_options("the dataset")
 @span_option
 @click.option("--split", "names", type=path_in, help="file of the scenes to score")
 @click.option("--limit", type=click.IntRange(0), help="score the first N scenes only")
@@ -109,8 +112,8 @@ def evaluate(
     predictions: Path | None,
     checkpoint: Path | None,
     dataset: str,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     names: Path | None,
     limit: int | None,
     ids: str | None,
@@ -148,7 +151,7 @@ def evaluate(
     from densesirst_gen.detection.evaluation.evaluate import evaluate as scored
     from densesirst_gen.detection.evaluation.predictions import read_predictions
 
-    opened = open_dataset(dataset, layout, hint="--dataset", span=span)
+    opened = open_dataset(dataset, read_as, hint="--dataset", counts=counts)
     chosen = set(select(opened, names, limit))
     files: Sequence[SceneFile] = [f for f in opened.scenes if f.name in chosen]
     with TemporaryDirectory() as folder:
@@ -160,14 +163,12 @@ def evaluate(
             found = read_predictions(predictions, opened, named, ids=ids, suffix=suffix)
             if names is None and limit is None:
                 files, found = _of_their_split(opened, files, found)
-        for note in () if quiet else (*opened.notes(), *found.notes()):
-            click.echo(printable(f"note: {note}"), err=True)
+        introduce(opened, quiet=quiet, more=found.notes())
         split = "peak" if split_peaks else "none"
         scoring = Scoring(max_dets=max_dets or None, split=split, **rules)
         with progress_bar(quiet) as progress:
             evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
-        for note in () if quiet else evaluation.notes:
-            click.echo(printable(f"note: {note}"), err=True)
+        tell_notes(evaluation.notes, quiet=quiet)
         if plots:
             _write_plots(plots, evaluation, files, found)
     _tell(evaluation, found, dataset, json_out, quiet=quiet)
@@ -198,10 +199,11 @@ def _detected(
     """The scenes as they are scored, and what a trained detector finds in them."""
     from densesirst_gen.detection.training.checkpoint import load_checkpoint
     from densesirst_gen.detection.training.data import changed
-    from densesirst_gen.detection.training.predict import predict_dataset
+    from densesirst_gen.detection.training.predict import as_trained, predict_dataset
 
-    files = changed(files, side=side, noise=noise)
-    return files, predict_dataset(load_checkpoint(checkpoint), files, folder, workers=jobs - 1)
+    trained = load_checkpoint(checkpoint)
+    files = changed(as_trained(files, trained), side=side, noise=noise)
+    return files, predict_dataset(trained, files, folder, workers=jobs - 1)
 
 
 def _write_plots(

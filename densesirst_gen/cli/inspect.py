@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
     common,
     open_dataset,
     path_in,
     printable,
+    reading_options,
 )
+
+if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("folder", metavar="DIR")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of DIR  [recognised]")
+@reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @common
-def inspect(folder: str, layout: str | None, sky: Path | None, quiet: bool, as_json: bool) -> None:
+def inspect(folder: str, read_as: ReadAs, sky: Path | None, quiet: bool, as_json: bool) -> None:
     """Say what is understood of a folder, before anything is done with it.
 
     \b
@@ -37,7 +41,7 @@ def inspect(folder: str, layout: str | None, sky: Path | None, quiet: bool, as_j
     from densesirst_gen.datasets.understood import datasets_below, understand
 
     try:
-        found = understand(open_dataset(folder, layout, sky, "DIR"))
+        found = understand(open_dataset(folder, read_as, sky, "DIR"))
     except DatasetError as error:
         below = datasets_below(Path(folder), read_dataset) if Path(folder).is_dir() else []
         if not below:

@@ -10,16 +10,19 @@ import click
 
 from densesirst_gen.cli.numbers import Finite, jobs_type
 from densesirst_gen.cli.options import (
-    LAYOUTS,
+    SaidOfCounts,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
+    reading_options,
     select,
     span_option,
 )
 
 if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.paste.library import TargetLibrary
 
 
@@ -31,7 +34,7 @@ def library() -> None:
 @library.command("extract")
 @click.argument("backgrounds", metavar="DIR")
 @click.option("--out", "-o", type=path_out, required=True, help="file to write, .npz")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
+@reading_options("the dataset")
 @span_option
 @click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
 @click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
@@ -47,8 +50,8 @@ def library() -> None:
 def library_extract(
     backgrounds: str,
     out: Path,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     split: Path | None,
     kind: str,
     seed: int,
@@ -66,7 +69,8 @@ def library_extract(
 
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
-    dataset = open_dataset(backgrounds, layout, span=span)
+    dataset = open_dataset(backgrounds, read_as, counts=counts)
+    introduce(dataset, quiet=quiet)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
     with workers(jobs, [make_library.__module__]) as run:

@@ -12,21 +12,25 @@ import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
     PROBLEMS,
+    SaidOfCounts,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     sky_cache_option,
     sky_store,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.sky.folder import SkyRow
 
 WORTH_A_LOOK = 0.9
@@ -56,7 +60,7 @@ def sky() -> None:
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
 @click.option("--palette", is_flag=True, help="indices with a palette, as in the devkit")
 @click.option("--overlay", type=path_out, help="folder for pictures with the sky's edge drawn")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
@@ -68,8 +72,8 @@ def sky_predict(
     out: Path,
     palette: bool,
     overlay: Path | None,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     split: Path | None,
     limit: int | None,
     jobs: int,
@@ -81,9 +85,12 @@ def sky_predict(
 
     Lists the images that are worth a person's look, least sure first.
     """
+    from densesirst_gen.datasets import DatasetError
+    from densesirst_gen.datasets.notes import nothing_left
     from densesirst_gen.sky.folder import predict_folder
 
-    dataset = open_dataset(images, layout, hint="DIR", span=span)
+    dataset = open_dataset(images, read_as, hint="DIR", counts=counts)
+    introduce(dataset, quiet=quiet)
     names = set(select(dataset, split, limit))
     files = [file for file in dataset.scenes if file.name in names]
     with progress_bar(quiet) as progress:
@@ -97,7 +104,10 @@ def sky_predict(
             progress=progress,
         )
     _tell_predicted(rows, out, quiet=quiet, as_json=as_json)
-    if any(row.error for row in rows):
+    failed = {row.name: row.error for row in rows if row.error}
+    if failed and len(failed) == len(rows):
+        raise DatasetError(nothing_left("predicted", failed))
+    if failed:
         sys.exit(PROBLEMS)
 
 
@@ -129,14 +139,14 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
 @sky.command("check")
 @click.argument("images", metavar="DIR")
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
 @sky_cache_option
 @common
 def sky_check(
     images: str,
     masks: Path | None,
-    layout: str | None,
+    read_as: ReadAs,
     jobs: int,
     sky_cache: str | None,
     quiet: bool,
@@ -150,7 +160,8 @@ def sky_check(
     """
     from densesirst_gen.sky.folder import check_masks
 
-    dataset = open_dataset(images, layout, masks, hint="DIR")
+    dataset = open_dataset(images, read_as, masks, hint="DIR")
+    introduce(dataset, quiet=quiet)
     with progress_bar(quiet) as progress:
         problems = check_masks(
             dataset.scenes, store=sky_store(sky_cache), jobs=jobs, progress=progress
@@ -172,7 +183,7 @@ def sky_check(
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @click.option("--to", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="file, or folder for labelme")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
 @click.option("--overwrite", is_flag=True, help="replace what is there")
 @common
 def sky_export(
@@ -180,7 +191,7 @@ def sky_export(
     masks: Path | None,
     to: str,
     out: Path,
-    layout: str | None,
+    read_as: ReadAs,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -191,7 +202,8 @@ def sky_export(
     """
     from densesirst_gen.sky.exchange import export_sky
 
-    dataset = open_dataset(images, layout, masks, hint="DIR")
+    dataset = open_dataset(images, read_as, masks, hint="DIR")
+    introduce(dataset, quiet=quiet)
     n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
     _tell_moved("sky-export", n, out, quiet=quiet, as_json=as_json)
 
@@ -201,7 +213,11 @@ def sky_export(
 @click.argument("images", metavar="DIR")
 @click.option("--from", "source", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images")
+@click.option("--label", default="sky", show_default=True, help="what the sky is called there")
+@click.option(
+    "--empty-is-no-sky", is_flag=True, help="images without shapes are done, and have no sky"
+)
 @click.option("--overwrite", is_flag=True, help="replace masks made by hand as well")
 @common
 def sky_import(
@@ -209,7 +225,9 @@ def sky_import(
     images: str,
     source: str,
     out: Path,
-    layout: str | None,
+    read_as: ReadAs,
+    label: str,
+    empty_is_no_sky: bool,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -217,11 +235,25 @@ def sky_import(
     """Take corrected sky masks of the images in DIR back from an annotation tool.
 
     They count as made by hand: no prediction overwrites them. Shapes labelled not-sky are cut out.
+    An image without shapes may be one that nobody got to: no mask is written of it, unless
+    --empty-is-no-sky. A shape not-sky over all of it says that there is no sky.
     """
     from densesirst_gen.sky.exchange import import_sky
 
-    dataset = open_dataset(images, layout, hint="DIR")
-    n = import_sky(file, dataset.scenes, source, out, overwrite=overwrite)
+    dataset = open_dataset(images, read_as, hint="DIR")
+    introduce(dataset, quiet=quiet)
+    notes: list[str] = []
+    n = import_sky(
+        file,
+        dataset.scenes,
+        source,
+        out,
+        overwrite=overwrite,
+        label=label,
+        empty_is_no_sky=empty_is_no_sky,
+        tell=notes.append,
+    )
+    tell_notes(notes, quiet=quiet)
     _tell_moved("sky-import", n, out, quiet=quiet, as_json=as_json)
 
 

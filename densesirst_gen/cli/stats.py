@@ -13,17 +13,21 @@ import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
+    NOTHING_SAID,
     PROBLEMS,
     SET_ASIDE,
+    SaidOfCounts,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     select,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.stats.report.outputs import (
     document_of,
@@ -36,7 +40,7 @@ from densesirst_gen.stats.report.outputs import (
 )
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import SceneFile
+    from densesirst_gen.datasets import ReadAs, SceneFile
     from densesirst_gen.stats.compare.side_by_side import Comparison
     from densesirst_gen.stats.measure import Measured
 
@@ -45,9 +49,12 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("folder", metavar="DIR")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of DIR  [recognised]")
+@reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
+@click.option(
+    "--against-span", type=float, nargs=2, metavar="BLACK WHITE", help="of the images of --against"
+)
 @click.option("--split", type=path_in, help="file of the scenes to measure")
 @click.option("--limit", type=click.IntRange(0), help="measure the first N scenes only")
 @click.option(
@@ -75,9 +82,10 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 @common
 def stats(
     folder: str,
-    layout: str | None,
+    read_as: ReadAs,
     sky: Path | None,
-    span: tuple[float, float] | None,
+    counts: SaidOfCounts,
+    against_span: tuple[float, float] | None,
     split: Path | None,
     limit: int | None,
     jobs: int,
@@ -100,7 +108,7 @@ def stats(
     densesirst-gen stats dense/ --plots figures --html dense.html
     densesirst-gen stats dense/ --against SIRSTdevkit/ --fail-over 1
 
-    --layout, --sky, --split and --limit are for DIR only. To compare with a part of a dataset,
+    --sky, --split, --limit and what says how to read are for DIR only. To compare with a part,
     save its numbers first: stats DIR2 --split FILE --save part.json. With --against, a ratio of 1
     is the noise floor: as far away as another draw of the reference could be.
     """
@@ -109,8 +117,12 @@ def stats(
     _check_installed(["matplotlib"] * bool(plots or html) + ["jinja2"] * bool(html))
     saved = _saved(against, probe) if against else None
     against = None if saved else against
-    own = _opened(folder, layout, sky, span, split, limit, quiet=quiet)
-    others = _opened(against, span=span, hint="--against", quiet=quiet) if against else []
+    own = _opened(folder, read_as, sky, counts, split, limit, quiet=quiet)
+    others = (
+        _opened(against, counts=SaidOfCounts(against_span), hint="--against", quiet=quiet)
+        if against
+        else []
+    )
     mine = _measured(folder, own, jobs, quiet)
     other = saved or (_measured(against, others, jobs, quiet) if against else None)
     comparison = _compared(mine, other, seed, probe) if other else None
@@ -141,18 +153,17 @@ def _check_installed(modules: Sequence[str]) -> None:
 
 def _opened(
     folder: str,
-    layout: str | None = None,
+    read_as: ReadAs | None = None,
     sky: Path | None = None,
-    span: tuple[float, float] | None = None,
+    counts: SaidOfCounts = NOTHING_SAID,
     split: Path | None = None,
     limit: int | None = None,
     *,
     hint: str = "DIR",
     quiet: bool,
 ) -> list[SceneFile]:
-    dataset = open_dataset(folder, layout, sky, hint, span=span)
-    for note in () if quiet else dataset.notes():
-        click.echo(printable(f"note: {note}"), err=True)
+    dataset = open_dataset(folder, read_as, sky, hint, counts=counts)
+    introduce(dataset, quiet=quiet)
     names = set(select(dataset, split, limit))
     return [file for file in dataset.scenes if file.name in names]
 
@@ -162,6 +173,7 @@ def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) ->
 
     with progress_bar(quiet) as progress:
         measured = measure(files, label=label, jobs=jobs, progress=progress)
+    tell_notes(measured.notes, quiet=quiet)
     for name, reason in measured.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     return measured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,21 @@ from densesirst_gen.cli.installed import check_installed, check_training
 from densesirst_gen.cli.numbers import Finite, seed_type, workers_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
-    LAYOUTS,
+    SaidOfCounts,
     common,
+    introduce,
     open_dataset,
     path_in,
     path_out,
     printable,
     progress_bar,
+    reading_options,
     span_option,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
 if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
     from densesirst_gen.detection.training.run import Running
 
 AUGMENTS = ("none", *TARGET_PROFILES)
@@ -52,7 +55,7 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
 @click.option("--detector", "-d", required=True, metavar="NAME", help="such as bafenet")
 @click.option("--data", required=True, metavar="DIR", help="dataset to train on, or demo[:SEED]")
 @click.option("--val", metavar="DIR", help="dataset to validate on  [the val split of --data]")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of --data  [recognised]")
+@reading_options("--data")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to train on  [the train split]")
 @click.option("--val-split", type=path_in, help="file of the scenes to validate on")
@@ -79,8 +82,8 @@ def train(
     detector: str,
     data: str,
     val: str | None,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     split: Path | None,
     val_split: Path | None,
     out: Path | None,
@@ -118,9 +121,11 @@ def train(
     from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
     from densesirst_gen.detection.training.run import Task, run_training
 
-    dataset = open_dataset(data, layout, hint="--data", span=span)
-    held_back = open_dataset(val, None, hint="--val", span=span) if val else dataset
-    _tell_notes(quiet, dataset.notes())
+    dataset = open_dataset(data, read_as, hint="--data", counts=counts)
+    held_back = (
+        open_dataset(val, None, hint="--val", counts=counts, like=dataset) if val else dataset
+    )
+    introduce(dataset, quiet=quiet)
     validation = held_out_part(held_back, "test" if select_on == "test" else "val", val_split)
     if validation is None and val:
         validation = whole(held_back)
@@ -138,7 +143,7 @@ def train(
     "--checkpoint", "-c", required=True, type=path_in, help="file of weights, or folder of a run"
 )
 @click.option("--images", "-i", required=True, metavar="DIR", help="images, or a dataset")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
+@reading_options("the images", images=False)
 @span_option
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write")
 @click.option(
@@ -155,8 +160,8 @@ def train(
 def detect(
     checkpoint: Path,
     images: str,
-    layout: str | None,
-    span: tuple[float, float] | None,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
     out: Path,
     threshold: float,
     device: str,
@@ -177,13 +182,14 @@ def detect(
     from densesirst_gen.detection.training.checkpoint import load_checkpoint
     from densesirst_gen.detection.training.detect import detect_into
     from densesirst_gen.detection.training.loop import make_fabric
+    from densesirst_gen.detection.training.predict import as_trained
 
-    dataset = open_dataset(images, layout, hint="--images", span=span)
+    dataset = open_dataset(images, read_as, hint="--images", counts=counts)
     loaded = load_checkpoint(checkpoint)
     with progress_bar(quiet, "batch") as watch:
         found = detect_into(
             loaded,
-            dataset.scenes,
+            as_trained(dataset.scenes, loaded),
             out,
             threshold=threshold,
             overwrite=overwrite,
@@ -322,11 +328,6 @@ def _line(row: dict[str, Any]) -> str:
     times = ", ".join(f"{name} {share:.0%}" for name, share in row["time"].items())
     speed = f"{row['images_per_s']:.1f} images/s ({times})"
     return f"epoch {row['epoch']}: loss {row['loss']:.4f}{scores}; {speed}"
-
-
-def _tell_notes(quiet: bool, notes: Iterable[str]) -> None:
-    for note in () if quiet else notes:
-        click.echo(printable(f"note: {note}"), err=True)
 
 
 def _tell_run(manifest: dict[str, Any], folder: Path, *, quiet: bool, as_json: bool) -> None:

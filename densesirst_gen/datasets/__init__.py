@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
+from densesirst_gen.datasets import (
+    coco_reader,
+    cvat,
+    devkit,
+    folders,
+    labelme,
+    plain,
+    sirst,
+    voc_boxes,
+    yolo,
+)
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs, directed
+from densesirst_gen.datasets.said import with_lists, without
 from densesirst_gen.datasets.span import with_counts, with_span_table
-from densesirst_gen.datasets.splits import read_split
+from densesirst_gen.datasets.splits import held_back_twice, read_split
 from densesirst_gen.scene.counts import Counts
 
 __all__ = [
     "LAYOUTS",
     "Dataset",
     "DatasetError",
+    "ReadAs",
     "SceneFile",
     "detect_layout",
     "read_coco",
@@ -37,7 +51,7 @@ class Layout(Protocol):
     def matches(self, inventory: Inventory) -> bool:
         """Whether a folder has this layout."""
 
-    def read(self, inventory: Inventory) -> Dataset:
+    def read(self, inventory: Inventory, given: ReadAs = ...) -> Dataset:
         """Read it."""
 
 
@@ -47,8 +61,15 @@ LAYOUTS: dict[str, Layout] = {
     "sirst": sirst,
     "folders": folders,
     "coco": coco_reader,
+    "yolo": yolo,
+    "voc": voc_boxes,
+    "labelme": labelme,
+    "cvat": cvat,
     "plain": plain,
 }
+
+WITH_LABELS = ("coco", "yolo", "voc", "labelme", "cvat")
+"""Layouts whose labels are no masks: they have categories, and may be boxes or points."""
 
 
 def read_dataset(
@@ -60,6 +81,13 @@ def read_dataset(
     nodata: Sequence[float] | None = None,
     span_table: str | PathLike[str] | None = None,
     counts: Mapping[str, Counts] | None = None,
+    images: str | PathLike[str] | None = None,
+    masks: str | PathLike[str] | None = None,
+    split_files: Mapping[str, str | PathLike[str]] | None = None,
+    category: str | Iterable[str] | None = None,
+    masks_from: str | None = None,
+    ignore: str | Iterable[str] = (),
+    read_as: ReadAs | None = None,
 ) -> Dataset:
     """Find the scenes of a dataset, and what the values of its images mean.
 
@@ -82,6 +110,18 @@ def read_dataset(
         A span for each camera, see `densesirst_gen.datasets.span.with_span_table`.
     counts : mapping of str to Counts, optional
         What the values mean, by dtype, where it is known: then no image is decoded.
+    images, masks : path, optional
+        Folders of them, relative to `root` or to where the program runs. None: recognised.
+    split_files : mapping of str to path, optional
+        Split -> list of its scenes, in place of all lists that are found.
+    category : str or iterable of str, optional
+        Categories of labels that are targets. None: the only one, or the one called target.
+    masks_from : "boxes" or "points", optional
+        Make masks of them, where nobody drew any: a filled box, or one pixel.
+    ignore : str or iterable of str
+        Globs of files and folders that are passed over, by path or by name.
+    read_as : ReadAs, optional
+        The last six and the layout in one, in their place.
 
     Raises
     ------
@@ -89,15 +129,48 @@ def read_dataset(
         If no layout fits, or the files do not fit together.
     """
     root = Path(root)
-    if layout is not None and layout not in LAYOUTS:
-        raise DatasetError(f"unknown layout {layout!r}, known are {', '.join(LAYOUTS)}")
-    inventory = take_inventory(root) if root.is_dir() else Inventory(root)
-    dataset = LAYOUTS[layout or _recognised(inventory)].read(inventory)
+    given = read_as or ReadAs.of(layout, images, masks, split_files, category, masks_from, ignore)
+    if given.layout is not None and given.layout not in LAYOUTS:
+        raise DatasetError(f"unknown layout {given.layout!r}, known are {', '.join(LAYOUTS)}")
+    inventory = take_inventory(root, given.ignore) if root.is_dir() else Inventory(root)
+    name = given.layout or _recognised(directed(inventory, given), given)
+    _check_used(name, given)
+    if name not in WITH_LABELS or given.masks:
+        inventory = directed(inventory, given)
+    dataset = LAYOUTS[name].read(inventory, given)
+    dataset = with_lists(without(dataset, given.ignore), given)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    remarks = (*dataset.remarks, *_other_labels(name, inventory), *held_back_twice(dataset))
+    dataset = replace(dataset, remarks=remarks, read_as=given.to_dict(root))
     dataset = dataset if span is None else with_span(dataset, span)
     if span_table is not None:
         dataset = with_span_table(dataset, Path(span_table))
     return with_counts(dataset, nodata=nodata, known=counts)
+
+
+def _other_labels(layout: str, inventory: Inventory) -> list[str]:
+    """Notes on labels of other kinds than the layout reads."""
+    if layout not in WITH_LABELS:
+        return []
+    return [
+        f"labels passed over, {layout} is read: {kind}, {counted(paths, inventory.root)}"
+        for kind, paths in inventory.labels.items()
+        if kind.lower() != layout
+    ]
+
+
+def _check_used(layout: str, given: ReadAs) -> None:
+    """DatasetError if something is said that a layout knows nothing of."""
+    if layout not in WITH_LABELS and (given.category or given.masks_from):
+        option = "category" if given.category else "masks_from"
+        raise DatasetError(
+            f"{option} is for labels that are no masks ({', '.join(WITH_LABELS)}), the layout is "
+            f"{layout}"
+        )
+    if layout in ("devkit", "sirst", *WITH_LABELS) and given.masks:
+        raise DatasetError(f"masks={given.masks} is for the layout folders, the layout is {layout}")
+    if layout in ("devkit", "sirst") and given.images:
+        raise DatasetError(f"images={given.images} is not for the layout {layout}")
 
 
 def detect_layout(root: str | PathLike[str]) -> str:
@@ -112,12 +185,16 @@ def detect_layout(root: str | PathLike[str]) -> str:
     return _recognised(take_inventory(root) if root.is_dir() else Inventory(root))
 
 
-def _recognised(inventory: Inventory) -> str:
-    if len(sets := several_sets(inventory)) > 1:
+def _recognised(inventory: Inventory, given: ReadAs = AS_FOUND) -> str:
+    if not (given.images or given.masks) and len(sets := several_sets(inventory)) > 1:
         raise DatasetError(
             f"{inventory.root}: {len(sets)} datasets lie below ({examples(sets)}), name one of them"
         )
+    if given.masks:
+        return "folders"
     for name, layout in LAYOUTS.items():
+        if given.images and name in ("devkit", "sirst"):
+            continue
         if layout.matches(inventory):
             return name
     raise DatasetError(_unknown(inventory))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any
@@ -66,7 +66,7 @@ def coco_text(
     entries: Callable[[], Iterable[Mapping[str, Any]]],
     info: Mapping[str, Any],
     *,
-    category: str = "Target",
+    category: str | Sequence[str] = "Target",
 ) -> Iterator[bytes]:
     """A COCO document in pieces, so that it never has to be in memory as a whole.
 
@@ -77,7 +77,8 @@ def coco_text(
         ``annotations`` as from `coco_image`, whatever their ids.
     info : mapping
         What to say about the dataset.
-    category : str
+    category : str or sequence of str
+        Numbered from `CATEGORY_ID` on.
 
     Yields
     ------
@@ -85,7 +86,11 @@ def coco_text(
         JSON; images are numbered as `image_ids` says, annotations from 1 in their order.
     """
     ids = image_ids(entry["image"]["file_name"] for entry in entries())
-    categories = [{"id": CATEGORY_ID, "name": category, "supercategory": ""}]
+    names = [category] if isinstance(category, str) else category
+    categories = [
+        {"id": number, "name": name, "supercategory": ""}
+        for number, name in enumerate(names, CATEGORY_ID)
+    ]
     head = json.dumps({"info": dict(info), "licenses": [], "categories": categories})
     yield head[:-1].encode()
     yield b', "images": ['

@@ -21,6 +21,9 @@ NO_PIXEL = "annotations cover no pixel and are left out"
 PART = "annotations lose a part of their segmentation that is no polygon"
 BAD_BOX = "annotations have a bbox that is not x y width height, finite numbers"
 DERIVED = "masks are made of boxes (masks_from='boxes'): nobody drew them"
+DERIVED_POINTS = "masks are made of points (masks_from='points'): nobody drew them"
+POINT = "densesirst-gen point"
+"""Key of a record of ours for a target of which only a point is known."""
 
 NO_TARGET = (NO_MASK, BROKEN, NO_PIXEL, *MISPLACED)
 
@@ -36,8 +39,8 @@ class Rules:
     ----------
     category : str or iterable of str, optional
         Names of the categories that are targets; None: see `target_names`.
-    masks_from : "boxes", optional
-        Whether what has no mask gets the filled box for one.
+    masks_from : "boxes" or "points", optional
+        Whether what has no mask gets the filled box, or the pixel of its point, for one.
     crowd : "ignore" or "targets"
         What ``iscrowd`` means.
     """
@@ -47,8 +50,10 @@ class Rules:
     crowd: str = "ignore"
 
     def __post_init__(self) -> None:
-        if self.masks_from not in (None, "boxes"):
-            raise DatasetError(f"masks_from must be 'boxes' or None, got {self.masks_from!r}")
+        if self.masks_from not in (None, "boxes", "points"):
+            raise DatasetError(
+                f"masks_from must be 'boxes', 'points' or None, got {self.masks_from!r}"
+            )
         if self.crowd not in ("ignore", "targets"):
             raise DatasetError(f"crowd must be 'ignore' or 'targets', got {self.crowd!r}")
 
@@ -66,12 +71,20 @@ class Reading:
         The same in numbers.
     ignored : (x0, y0, x1, y1), optional
         The region of what is no target and no background, px, half-open.
+    point : (x, y), optional
+        Where the target is, if nothing else is known of it.
     """
 
     oddities: tuple[Oddity, ...]
     segmentation: Any = None
     mask: Measured | None = None
     ignored: Box | None = None
+    point: tuple[float, float] | None = None
+
+    @property
+    def is_box(self) -> bool:
+        """Whether it is a target without mask, known by its box or point."""
+        return self.ignored is not None and (NO_MASK, "") in self.oddities
 
 
 def read_annotation(
@@ -98,10 +111,13 @@ def read_annotation(
     oddities = (*((CROWD_READ, "") for _ in range(is_crowd)), *bad, *oddities)
     if mask is not None:
         return Reading(oddities, segmentation, mask)
-    if rules.masks_from == "boxes" and (box := _filled(bbox, size)):
+    point = record.get(POINT)
+    wanted = "points" if point is not None else "boxes"
+    if rules.masks_from == wanted and (box := _filled(bbox, size)):
         kept = (oddity for oddity in oddities if oddity[0] not in NO_TARGET)
-        return Reading((*kept, (DERIVED, "")), box, measure(box, size))
-    return Reading(oddities, ignored=_region(record, bbox, size))
+        told = DERIVED if wanted == "boxes" else DERIVED_POINTS
+        return Reading((*kept, (told, "")), box, measure(box, size))
+    return Reading(oddities, ignored=_region(record, bbox, size), point=point)
 
 
 def _mask_of(

@@ -29,7 +29,7 @@ CORNERS = "bboxes are corners, x0 y0 x1 y1, and not x y width height; the masks 
 CENTRES = "bboxes begin with the centre and not with the corner; the masks are taken"
 FRACTIONS = "bboxes have numbers from 0 to 1, not pixels; the masks are taken"
 MISPLACED = (TURNED, UNIT, ELSEWHERE)
-REFUSED_IF_MOST = (*MISPLACED, SMALLER, FILLED)
+REFUSED_IF_MOST = (*MISPLACED, SMALLER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import unquote
 from densesirst_gen.datasets.coco_ids import Record, by_id
 from densesirst_gen.datasets.dataset import check_names
 from densesirst_gen.datasets.findings import Findings
+from densesirst_gen.datasets.names import Parts, folded_parts
 from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
 from densesirst_gen.files.codec import FORMATS, MAX_PIXELS, CodecError, read_image
 
@@ -159,7 +159,7 @@ class ImageFinder:
 
     def __init__(self, bases: Sequence[Path], hint: str = "") -> None:
         self.bases = [base for base in bases if base.is_dir()] or list(bases)
-        self.hint = _folded(hint)
+        self.hint = next(iter(folded_parts(hint)), "")
 
     def find(self, file_name: str) -> tuple[Path, Path | None, bool]:
         """The folder, the file in it, and whether it is there under just this name.
@@ -197,7 +197,7 @@ class ImageFinder:
         return next(((base, path) for base, path in paths if path.is_file()), None)
 
     def _by_tail(self, name: str) -> tuple[Path, Path] | None:
-        wanted = _folded(name).split("/")
+        wanted = folded_parts(name)
         rated = [
             (_alike(wanted, parts), self.hint in parts[:-1], base, path)
             for parts, base, path in self._files.get(wanted[-1], ())
@@ -211,13 +211,13 @@ class ImageFinder:
         return found[0] if found else None
 
     @cached_property
-    def _files(self) -> dict[str, list[tuple[list[str], Path, Path]]]:
+    def _files(self) -> dict[str, list[tuple[Parts, Path, Path]]]:
         """Folded file name -> folded path, folder, file; each file once."""
-        files: dict[str, list[tuple[list[str], Path, Path]]] = defaultdict(list)
+        files: dict[str, list[tuple[Parts, Path, Path]]] = defaultdict(list)
         seen = set()
         for base in self.bases:
             for path in _image_files(base):
-                parts = _folded(path.relative_to(self.bases[-1]).as_posix()).split("/")
+                parts = folded_parts(path.relative_to(self.bases[-1]).as_posix())
                 if path not in seen and not MASK_FOLDER.search("/".join(parts[:-1])):
                     files[parts[-1]].append((parts, base, path))
                 seen.add(path)
@@ -247,17 +247,13 @@ def _is_absolute(file_name: str) -> bool:
     return bool(path.drive or path.root) or PurePosixPath(file_name).is_absolute()
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
-
-
-def _alike(one: list[str], other: list[str]) -> int:
+def _alike(one: Parts, other: Parts) -> int:
     """How many parts two paths share at their ends."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _may_be(wanted: list[str], parts: list[str]) -> bool:
+def _may_be(wanted: Parts, parts: Parts) -> bool:
     """Whether a file can be meant by a path that ends like its own."""
     n = _alike(wanted, parts)
     before, own = wanted[: len(wanted) - n], parts[: len(parts) - n]

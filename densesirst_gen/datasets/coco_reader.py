@@ -4,80 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from densesirst_gen.datasets.coco_annotation import Rules
 from densesirst_gen.datasets.coco_ids import Ids, Record, by_id
 from densesirst_gen.datasets.coco_images import CocoImage, read_images
+from densesirst_gen.datasets.coco_parts import files_by_part, joined
+from densesirst_gen.datasets.coco_scene import BoxSceneFile, CocoSceneFile
 from densesirst_gen.datasets.coco_targets import (
     ImageTargets,
     annotated_images,
     read_targets,
 )
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
 from densesirst_gen.datasets.findings import Findings
-from densesirst_gen.datasets.inventory import Inventory
+from densesirst_gen.datasets.folders import splits_of
+from densesirst_gen.datasets.inventory import Inventory, relative_path
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.segmentation import one_piece_each, segment_labels
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
+from densesirst_gen.datasets.splits import folder_splits
 from densesirst_gen.files.regular import read_bytes
-from densesirst_gen.scene.scene import SceneError
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
 MAX_BYTES = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class CocoSceneFile(SceneFile):
-    """A scene whose targets come from a COCO file, in the order of that file.
-
-    Parameters
-    ----------
-    size : (int, int)
-        (H, W) by the COCO file.
-    segmentations : tuple
-        Of the targets, as they stand in the file.
-    image_id : int, float or str, optional
-        What the file calls the image.
-    """
-
-    size: tuple[int, int] = (0, 0)
-    segmentations: tuple[Any, ...] = field(default=(), hash=False)
-    image_id: int | float | str | None = None
-
-    @property
-    def has_labels(self) -> bool:
-        """Every image of the file is annotated."""
-        return True
-
-    def has_targets(self) -> bool:
-        """Whether there is a segmentation."""
-        return bool(self.segmentations)
-
-    def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:
-        if shape != self.size:
-            turned = ", width and height exchanged?" if shape[::-1] == self.size else ""
-            raise SceneError(
-                f"scene {self.name}: the COCO file says {self.size}, {self.image.name} is "
-                f"{shape}{turned}"
-            )
-        try:
-            labels, n_hidden = segment_labels(self.segmentations, self.size)
-        except (ValueError, TypeError) as error:
-            raise SceneError(f"scene {self.name}: {error}") from error
-        labels, n_joined, n_divided = one_piece_each(labels)
-        told = {
-            "targets have no pixel of their own, left out": n_hidden,
-            "targets touch others, one with them": n_joined,
-            "targets are in pieces, a target each": n_divided,
-            "regions are ignored": len(self.ignored),
-        }
-        notes.extend(f"coco: {n} {what}" for what, n in told.items() if n)
-        return labels
 
 
 def matches(inventory: Inventory) -> bool:
@@ -86,17 +38,39 @@ def matches(inventory: Inventory) -> bool:
     return (root.is_file() and root.suffix == ".json") or bool(inventory.labels.get("COCO"))
 
 
-def read(inventory: Inventory) -> Dataset:
-    """The dataset of the one COCO file in a folder, or of the file itself."""
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
+    """The dataset of the COCO file in a folder, of one for each part, or of the file itself."""
     root = inventory.root
+    options: dict[str, Any] = {
+        "images": given.images and given.found(root, given.images),
+        "category": given.category or None,
+        "masks_from": given.masks_from,
+    }
     if root.is_file():
-        return read_coco(root)
+        found = read_coco(root, **options)
+        places = {s.name: relative_path(s.image.parent, found.root) for s in found.scenes}
+        return replace(found, splits=folder_splits(places))
     files = inventory.labels.get("COCO", [])
-    if len(files) != 1:
-        raise DatasetError(
-            f"{root}: {len(files)} COCO files ({examples(f.name for f in files)}), name one of them"
-        )
-    return read_coco(files[0])
+    if len(files) == 1:
+        found = read_coco(files[0], **options)
+        splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
+        return with_splits(found, splits)
+    parts = files_by_part(root, files)
+    if len(parts) < 2:
+        names = examples(inventory.relative(file) for file in files)
+        raise DatasetError(f"{root}: {len(files)} COCO files ({names}), name one of them")
+    read_parts = {part: read_coco(file, **options) for part, file in parts.items()}
+    return joined(root, {part: (parts[part], found) for part, found in read_parts.items()})
+
+
+def with_splits(dataset: Dataset, splits: Splits) -> Dataset:
+    """The dataset with its splits; what has no scene is absent."""
+    names = {scene.name for scene in dataset.scenes}
+    listed = {name for members in splits.values() for name in members}
+    present = {
+        split: tuple(name for name in members if name in names) for split, members in splits.items()
+    }
+    return replace(dataset, splits=present, absent=tuple(sorted(listed - names)))
 
 
 def read_coco(
@@ -125,7 +99,8 @@ def read_coco(
         Categories that are targets, in any case. None: the only one that has annotations and is not
         called like sky or ground, or the only one of several that is called target.
     masks_from : "boxes", optional
-        Take the filled box of annotations that have no mask. None: they are regions to ignore.
+        Take the filled box of annotations that have no mask. None: they are regions to ignore; but
+        if most have none, or polygons that are their boxes, all are boxes, see `BoxSceneFile`.
     crowd : "ignore" or "targets"
         What ``iscrowd`` means: regions that are neither target nor background, see
         `SceneFile.ignored`, or a target like others.
@@ -134,8 +109,8 @@ def read_coco(
     ------
     DatasetError
         If the file is not a COCO document, ids lead nowhere, it can't be told which categories are
-        targets, images are missing, outside the folder or ambiguous, or most annotations are crowd,
-        boxes without mask or broken, or have masks that contradict their own ``bbox`` or ``area``.
+        targets, images are missing, outside the folder or ambiguous, or most annotations are crowd
+        or broken, or have masks that contradict their own ``bbox`` or ``area``.
     """
     path = Path(path)
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
@@ -184,7 +159,9 @@ def _scenes(
     hint = stem.rpartition("_")[2]
     images = read_images(records["images"], bases, annotated, hint, findings)
     targets, notes = read_targets(records, images, ids, rules)
-    scenes = [_scene(key, image, targets.get(key, ImageTargets())) for key, image in images.items()]
+    scenes = [
+        scene_of(key, image, targets.get(key, ImageTargets())) for key, image in images.items()
+    ]
     lines = [*findings.lines(len(records["images"])), *notes]
     return tuple(sorted(scenes, key=lambda s: s.name)), [f"coco: {line}" for line in lines]
 
@@ -196,8 +173,9 @@ def _records(document: Any, name: str) -> list[Record]:
     return found
 
 
-def _scene(key: Any, image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
-    return CocoSceneFile(
+def scene_of(key: Any, image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
+    """The scene of an image and of what is known of its targets."""
+    scene = CocoSceneFile(
         image.name,
         image.path,
         ignored=tuple(targets.ignored),
@@ -205,3 +183,7 @@ def _scene(key: Any, image: CocoImage, targets: ImageTargets) -> CocoSceneFile:
         segmentations=tuple(targets.segmentations),
         image_id=key,
     )
+    if not targets.boxes and not targets.points:
+        return scene
+    values = {f.name: getattr(scene, f.name) for f in fields(scene)}
+    return BoxSceneFile(**values, boxes=tuple(targets.boxes), points=tuple(targets.points))

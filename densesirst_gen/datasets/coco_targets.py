@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,11 +52,20 @@ class ImageTargets:
         Of the same.
     ignored : list of (x0, y0, x1, y1)
         Regions where it is not known what is there; px, half-open.
+    boxes : list of (x0, y0, x1, y1)
+        Of the targets, where masks are not known; then there are no segmentations.
+    points : list of (x, y)
+        Likewise, where not even boxes are known.
+    readings : list of Reading
+        Of all targets.
     """
 
     segmentations: list[Any] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     ignored: list[Box] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    points: list[tuple[float, float]] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +122,17 @@ def read_targets(
             row.record, images[row.image].size, rules, is_ignored=row.category not in chosen
         )
         _keep(reading, targets[row.image])
-        where = f"annotation {row.key} of {images[row.image].name}"
+        of_image = f" of {images[row.image].name}"
+        where = f"annotation {str(row.key).removesuffix(of_image)}{of_image}"
         for kind, reason in reading.oddities:
             findings.add(kind, f"{where}: {reason}" if reason else where)
     _refuse_if_most(findings, len(rows), rules)
+    notes = left_out(used, chosen)
+    if _are_boxes(findings, len(rows), rules):
+        notes += _as_boxes(targets.values(), findings)
     for key, found in targets.items():
         _check_pieces(images[key], found, findings)
-    return dict(targets), [*left_out(used, chosen), *findings.lines(len(rows))]
+    return dict(targets), [*notes, *findings.lines(len(rows))]
 
 
 def _rows(document: Record, image_ids: Ids, findings: Findings) -> list[_Row]:
@@ -139,6 +152,8 @@ def _rows(document: Record, image_ids: Ids, findings: Findings) -> list[_Row]:
 
 
 def _keep(reading: Reading, found: ImageTargets) -> None:
+    if reading.mask is not None or reading.is_box:
+        found.readings.append(reading)
     if reading.mask is not None:
         found.segmentations.append(reading.segmentation)
         found.measured.append(reading.mask)
@@ -158,14 +173,48 @@ def _refuse_if_most(findings: Findings, n: int, rules: Rules) -> None:
             "with a brush: if these are targets, set it to 0, or read with crowd='targets'"
         )
     for kind in REFUSED_IF_MOST:
-        if is_most(kind) and not (kind == FILLED and rules.masks_from == "boxes"):
-            advice = FROM_BOXES if kind == FILLED else "mend the file, or whatever wrote it"
-            raise DatasetError(f"{findings.line(kind, n)}; {advice}")
-    if is_most(NO_MASK):
-        raise DatasetError(f"boxes, not masks: {findings.line(NO_MASK, n)}; {FROM_BOXES}")
-    if is_most(NO_MASK, BROKEN, NO_PIXEL):
+        if is_most(kind):
+            raise DatasetError(f"{findings.line(kind, n)}; mend the file, or whatever wrote it")
+    if not is_most(NO_MASK) and is_most(NO_MASK, BROKEN, NO_PIXEL):
         kinds = [kind for kind in (BROKEN, NO_PIXEL, NO_MASK) if findings.count(kind)]
         raise DatasetError("; ".join(findings.line(kind, n) for kind in kinds))
+
+
+def _are_boxes(findings: Findings, n: int, rules: Rules) -> bool:
+    """Whether most targets have a box or point only, or a polygon that is nothing but its box."""
+    filled = 0 if rules.masks_from == "boxes" else findings.count(FILLED)
+    return 2 * max(findings.count(NO_MASK), filled) > n
+
+
+def _as_boxes(targets: Iterable[ImageTargets], findings: Findings) -> list[str]:
+    """Take all targets for boxes, or for points if all are; and say so."""
+    found = list(targets)
+    readings = [reading for image in found for reading in image.readings]
+    points = bool(readings) and all(reading.point is not None for reading in readings)
+    for image in found:
+        image.segmentations.clear()
+        image.measured.clear()
+        of_targets = [id(reading.ignored) for reading in image.readings]
+        image.ignored[:] = [box for box in image.ignored if id(box) not in of_targets]
+        if points:
+            image.points.extend(r.point for r in image.readings if r.point is not None)
+        else:
+            outlines = map(_outline, image.readings)
+            image.boxes.extend(box for box in outlines if box is not None)
+    kind = "points" if points else "boxes"
+    notes = []
+    if findings.count(NO_MASK):
+        line = findings.line(NO_MASK, len(readings)).replace(NO_MASK, f"targets have {kind} only")
+        notes.append(f"{kind}, not masks: {line}; {FROM_BOXES.replace('boxes', kind)}")
+        findings.drop(NO_MASK)
+    elif findings.count(FILLED):
+        notes.append(f"{findings.line(FILLED, len(readings))}; {FROM_BOXES}")
+        findings.drop(FILLED)
+    return notes
+
+
+def _outline(reading: Reading) -> Box | None:
+    return reading.mask.extent if reading.mask is not None else reading.ignored
 
 
 def _check_pieces(image: CocoImage, found: ImageTargets, findings: Findings) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,16 @@ class SceneFile:
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
         return tuple(path for path in (self.image, self.mask, self.sky) if path is not None)
+
+    @property
+    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
+        """Targets that are known by their boxes only; see `coco_scene.BoxSceneFile`."""
+        return ()
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """Targets that are known by a point only."""
+        return ()
 
     @property
     def has_labels(self) -> bool:
@@ -145,6 +156,8 @@ class Dataset:
         What was passed over or decided in reading, each with a count and an example.
     counts : mapping of str to Counts
         What the values of its images mean, by dtype, as far as they were looked at.
+    read_as : dict
+        What was said of how to read it, as plain values; see `read_as.ReadAs`.
     """
 
     root: Path
@@ -155,6 +168,7 @@ class Dataset:
     annotations: Path | None = None
     remarks: tuple[str, ...] = ()
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    read_as: Mapping[str, Any] = field(default_factory=dict)
 
     def linked(self) -> tuple[str, ...]:
         """Scenes with a file that is reached by a symbolic link in the folder."""

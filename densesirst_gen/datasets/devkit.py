@@ -10,6 +10,7 @@ import numpy as np
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import read_splits
 from densesirst_gen.datasets.voc import write_mask_voc, write_voc
 from densesirst_gen.files import codec
@@ -44,7 +45,7 @@ def matches(inventory: Inventory) -> bool:
     return (kit / "PNGImages").is_dir() and any((kit / p).is_dir() for p in ("SIRST", "SkySeg"))
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """The scenes of a devkit; binary masks come before palette masks."""
     root = inventory.root
     kit = _kit(root)
@@ -130,7 +131,7 @@ def split_files(splits: Mapping[str, Collection[str]], names: Collection[str]) -
 
     ``train``, ``train_full`` and ``train_v2`` become ``train_v2.txt`` (the last of them that is
     there; so too val, test, trainval), other names stay. A missing trainval is train, then val;
-    without any splits it is all `names`.
+    without any splits there are no files.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def split_files(splits: Mapping[str, Collection[str]], names: Collection[str]) -
     (str, bytes)
         Path relative to the devkit, POSIX; one name a line.
     """
-    released = _released_splits(splits or {"trainval": names})
+    released = _released_splits(splits)
     if "trainval_v2" not in released and {"train_v2", "val_v2"} <= released.keys():
         released["trainval_v2"] = [*released["train_v2"], *released["val_v2"]]
     present = set(names)

@@ -26,6 +26,10 @@ class Findings:
         if n:
             self._cases[kind] += [case] * n
 
+    def drop(self, kind: str) -> None:
+        """Forget the cases of a kind."""
+        self._cases.pop(kind, None)
+
     def count(self, *kinds: str) -> int:
         """How many cases of these kinds there are."""
         return sum(len(self._cases[kind]) for kind in kinds if kind in self._cases)

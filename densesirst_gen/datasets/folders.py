@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
-from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted
+from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted, relative_path
 from densesirst_gen.datasets.pairing import Pairing, pair
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import find_splits, folder_splits
 from densesirst_gen.files.codec import CodecError, read_mask
 from densesirst_gen.scene.annotate import label_mask
@@ -29,7 +30,7 @@ def matches(inventory: Inventory) -> bool:
     return bool(inventory.images) and bool(inventory.masks)
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """The pairs of image and mask, with the lists or the folders of parts as splits."""
     root, pairing = inventory.root, pair(inventory)
     if inventory.masks and not pairing.masks:
@@ -51,7 +52,7 @@ def splits_of(inventory: Inventory, images: dict[str, Path]) -> Splits:
     lists = find_splits(root, inventory.lists, images)
     if lists:
         return {split: names for split, (_, names) in lists.items()}
-    parents = {name: path.parent.relative_to(root).as_posix() for name, path in images.items()}
+    parents = {name: relative_path(path.parent, root) for name, path in images.items()}
     return folder_splits(parents)
 
 

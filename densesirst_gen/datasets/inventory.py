@@ -12,9 +12,10 @@ import os
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath, PurePosixPath
 
 from densesirst_gen.datasets.masklike import looks_like_mask
 from densesirst_gen.datasets.paths import DatasetError
@@ -100,7 +101,7 @@ class Inventory:
 
     def relative(self, path: Path) -> str:
         """POSIX path below the root."""
-        return path.relative_to(self.root).as_posix()
+        return relative_path(path, self.root)
 
     @property
     def images(self) -> list[Group]:
@@ -118,13 +119,15 @@ class Inventory:
         return [g for g in self.groups if g.is_mask and SKY_WORD.search(g.folder)]
 
 
-def take_inventory(root: Path) -> Inventory:
+def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
     """Look at every file under a folder.
 
     Parameters
     ----------
     root : Path
         Hidden files and folders are passed over; links are followed.
+    ignore : collection of str
+        Globs of what is passed over as well, see `is_ignored`.
 
     Raises
     ------
@@ -139,6 +142,8 @@ def take_inventory(root: Path) -> Inventory:
     lists: list[Path] = []
     skipped: list[str] = []
     for folder, entry in _walk(root, "", skipped, ()):
+        if ignore and is_ignored(f"{folder}/{entry.name}".lstrip("/"), ignore):
+            continue
         path, suffix = Path(entry.path), os.path.splitext(entry.name)[1].lower()
         if suffix in FORMATS:
             _add(folders[folder], path, entry)
@@ -150,6 +155,23 @@ def take_inventory(root: Path) -> Inventory:
             others[suffix].append(path)
     groups = tuple(_groups(folders))
     return Inventory(root, groups, dict(labels), tuple(lists), dict(others), tuple(skipped))
+
+
+def is_ignored(path: str, globs: Collection[str]) -> bool:
+    """Whether a path below the root, or a folder that it lies in, is to be passed over."""
+    steps = [path, *(step.as_posix() for step in PurePosixPath(path).parents)][:-1]
+    return any(
+        fnmatchcase(step, glob.rstrip("/")) or fnmatchcase(PurePosixPath(step).name, glob)
+        for glob in globs
+        for step in steps
+    )
+
+
+def relative_path(path: Path, root: Path) -> str:
+    """POSIX; with ``..`` for what lies elsewhere, as folders may that a user names."""
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return PurePath(os.path.relpath(path, root)).as_posix()
 
 
 def _walk(
@@ -324,5 +346,5 @@ def _top_names(path: Path, head: bytes) -> set[str]:
 
 def counted(paths: Iterable[Path], root: Path) -> str:
     """How many files, and one of them: ``4 files such as labels/a.txt``."""
-    names = sorted(path.relative_to(root).as_posix() for path in paths)
+    names = sorted(relative_path(path, root) for path in paths)
     return f"{len(names)} file{'s' * (len(names) != 1)} such as {PurePosixPath(names[0])}"

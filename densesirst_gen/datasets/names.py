@@ -18,7 +18,9 @@ from densesirst_gen.files.codec import FORMATS
 
 Parts = tuple[str, ...]
 
-COLUMNS = (re.compile(r"[,;\t]"), re.compile(r"\s+"))
+COLUMN = re.compile(r"[,;\t]")
+MOST_WORDS = 8
+"""Of a name in front of other columns."""
 KIND = re.compile(r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|masks?|labels?)$")
 """Folders that tell images from masks; the names of scenes leave them out."""
 SUFFIXES = {*FORMATS, ".webp", ".gif", ".npy", ".mat", ".txt", ".json", ".xml", ".csv"}
@@ -88,13 +90,18 @@ class SceneNames:
 
 
 def _columns(line: str) -> Iterator[str]:
-    """A line as one name, then its first column by commas or tabs, then by blanks."""
+    """A line as one name, then its first column by commas or tabs, then by blanks.
+
+    Names may hold blanks, so columns are taken away from the end, one after the other.
+    """
     whole = _plain(line)
     yield whole
-    for column in COLUMNS:
-        first = _plain(column.split(whole, maxsplit=1)[0])
-        if first and first != whole:
-            yield first
+    first = _plain(COLUMN.split(whole, maxsplit=1)[0])
+    if first and first != whole:
+        yield first
+    words = whole.split()
+    for n in range(min(len(words) - 1, MOST_WORDS), 0, -1):
+        yield _plain(" ".join(words[:n]))
 
 
 def _plain(text: str) -> str:

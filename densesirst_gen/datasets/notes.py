@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,22 @@ def grouped(notes: Iterable[tuple[str, str]], of: str) -> list[str]:
     for name, note in notes:
         kinds.setdefault(re.sub(r"[0-9.]+", "#", note), []).append((name, note))
     return [f"{len(same)} {of}: {same[0][1]} ({same[0][0]})" for same in kinds.values()]
+
+
+def nothing_left(done: str, set_aside: Mapping[str, str]) -> str:
+    """Why nothing came out: ``nothing measured, all 2 scenes are set aside; f0: not a PNG``.
+
+    Parameters
+    ----------
+    done : str
+        What was to be done, such as "measured".
+    set_aside : mapping of str to str
+        Scene -> reason; not empty.
+    """
+    first, reason = next(iter(set_aside.items()))
+    n = len(set_aside)
+    which = "the one scene is" if n == 1 else f"all {n} scenes are"
+    return f"nothing {done}, {which} set aside; {first}: {reason}"
 
 
 def spread(items: Sequence[Item], n: int) -> list[Item]:

@@ -67,17 +67,24 @@ def pair(inventory: Inventory) -> Pairing:
 
 
 def several_sets(inventory: Inventory) -> list[str]:
-    """Folders right below the root that are datasets of their own; parts and sequences are none."""
-    tops: dict[bool, set[str]] = {False: set(), True: set()}
-    for group in inventory.groups:
-        top, inner, _ = group.folder.partition("/")
-        if not inner:
+    """Folders below the root that are datasets of their own; parts and sequences are none."""
+    return _sets_below([(group.folder, group.is_mask) for group in inventory.groups])
+
+
+def _sets_below(folders: Sequence[tuple[str, bool]]) -> list[str]:
+    """Right below, else all in one folder farther down, such as ``datasets/``."""
+    inner: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for folder, is_mask in folders:
+        top, _, rest = folder.partition("/")
+        if not rest:
             return []
-        tops[group.is_mask].add(top)
-    both = sorted(tops[False] & tops[True])
+        inner[top].append((rest, is_mask))
+    both = sorted(top for top, below in inner.items() if {m for _, m in below} == {True, False})
     patterns = {re.sub(r"\d+", "#", top) for top in both}
     are_parts = any(map(part_of, both)) or len(patterns) < len(both)
-    return [] if are_parts else both
+    if len(both) > 1:
+        return [] if are_parts else both
+    return [f"{top}/{name}" for top in both for name in _sets_below(inner[top])]
 
 
 def plain_key(stem: str) -> str:

@@ -6,6 +6,7 @@ from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.folders import splits_of, unread
 from densesirst_gen.datasets.inventory import MASK_WORD, Inventory, counted
 from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 
 EXPECTS = "images in any subfolder, and nothing that could be labels of them"
 
@@ -15,7 +16,7 @@ def matches(inventory: Inventory) -> bool:
     return bool(inventory.images) and not labels_beside(inventory)
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """Every image below the folder, named by its path; masks are none, unless all look like one."""
     images = {
         f"{group.folder}/{stem}" if group.folder else stem: path

@@ -13,6 +13,7 @@ from pathlib import Path
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import list_images, unique
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import read_splits
 
 EXPECTS = (
@@ -29,7 +30,7 @@ def matches(inventory: Inventory) -> bool:
     return (is_v2 or is_v1) and bool(_images(root))
 
 
-def read(inventory: Inventory) -> Dataset:
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     """The scenes of SIRST, each image once; DatasetError if names come twice."""
     root = inventory.root
     images = _images(root)

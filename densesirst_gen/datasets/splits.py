@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
@@ -10,10 +11,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.sequences import torn
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.regular import read_bytes
 
 MAX_BYTES = 50_000_000
+NO_LIST = re.compile(r"requirement|readme|license|log|loss|result|metric|score|time|config", re.I)
+NAME_LINE = re.compile(r"^[^\s=<>{}:;,]+([\s,;]+[^\s=<>{}:;,]+){0,2}\s*$")
+"""One to three words without the signs of programs and tables."""
 
 
 def read_split(
@@ -76,10 +81,12 @@ def find_splits(
     Raises
     ------
     DatasetError
-        If no line of any of them is a scene.
+        If no line of any of them is a scene, or there are none but files that are called like
+        lists and look like them.
     """
-    known = SceneNames(names)
-    lists = _read_all([path for path in files if _is_list(path, known)], names)
+    known, texts = SceneNames(names), list(files)
+    chosen = [path for path in texts if _is_list(path, known)]
+    lists = _read_all(chosen or [path for path in texts if _says_part(path, known)], names)
     keys = _keys(root, lists)
     return {keys[path]: (path, members) for path, members in lists.items()}
 
@@ -155,6 +162,16 @@ def _is_list(path: Path, known: SceneNames) -> bool:
     return bool(scenes) and 2 * len(scenes) >= len(lines) and not is_index
 
 
+def _says_part(path: Path, known: SceneNames) -> bool:
+    """Whether a file that names no scene is called like a list, and its lines look like names."""
+    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.listed(path.stem):
+        return False
+    if path.stat().st_size > MAX_BYTES or NO_LIST.search(path.stem):
+        return False
+    lines = _lines(path)
+    return len(lines) > 1 and all(NAME_LINE.match(line) for line in lines)
+
+
 def _leads_out(name: str) -> bool:
     path = PureWindowsPath(name)  # takes both kinds of slash
     return bool(path.drive or path.root) or ".." in path.parts
@@ -189,7 +206,8 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
 
     With splits: those of the training splits that are in no validation or test split; without a
     training split those of trainval, else all that are in none of these. Without splits: all.
-    What a split is, its name says, see `split_words.part_of`.
+    Frames of a sequence of which others are held back give none, see `sequences`. What a split is,
+    its name says, see `split_words.part_of`.
 
     Parameters
     ----------
@@ -208,6 +226,8 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
         )
     train = _in_parts(dataset, parts, "train") or _in_parts(dataset, parts, "trainval")
     held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    for frames in torn((scene.name for scene in dataset.scenes), held_back).values():
+        held_back |= set(frames)
     return tuple(
         scene
         for scene in dataset.scenes
@@ -224,10 +244,17 @@ def held_back_twice(dataset: Dataset) -> list[str]:
     parts = {split: part_of(split) for split in dataset.splits}
     train = _in_parts(dataset, parts, "train")
     held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    notes = []
+    if split := torn((scene.name for scene in dataset.scenes), held_back):
+        notes.append(
+            f"{len(split)} sequences have frames that are held back and others, and give no "
+            f"targets: {examples(split)}"
+        )
     if not (both := sorted(train & held_back)):
-        return []
+        return notes
     lists = Counter(s for name in both for s in parts if name in dataset.splits[s])
     return [
+        *notes,
         f"{len(both)} scenes are in lists of training and of what is held back "
-        f"({examples(lists)}), and give no targets: {examples(both)}"
+        f"({examples(lists)}), and give no targets: {examples(both)}",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ class Understood:
         Split -> scenes in it.
     n_donors : int
         Scenes that may give targets.
+    counts : dict of str to str
+        Dtype -> black and white, of images that are not 8 bits deep.
     depths, sizes : dict of str to int
         Of a sample of at most 64 images: "8 bit" and "96 x 96" -> how many.
     notes : tuple of str
         What was passed over or decided.
+    n_boxes, n_points : int
+        Targets that are known by these only, without masks.
     """
 
     root: str
@@ -46,8 +50,11 @@ class Understood:
     splits: dict[str, int] = field(default_factory=dict)
     n_donors: int = 0
     depths: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    n_boxes: int = 0
+    n_points: int = 0
 
     def line(self) -> str:
         """In short: ``folders: 4 images, 4 masks; train 2, test 2; 8 bit``."""
@@ -56,11 +63,19 @@ class Understood:
             parts.append(", ".join(f"{split} {n:,}" for split, n in self.splits.items()))
         if self.depths:
             parts.append(", ".join(self.depths))
+        parts += [f"{kind} {text}" for kind, text in self.counts.items()]
         return "; ".join(parts)
 
     def _marked(self) -> str:
         masks = f"{self.n_masks:,} masks" if self.n_masks else "no labels"
+        masks = self._unmasked() or masks
         return masks + (f", {self.n_skies:,} sky masks" if self.n_skies else "")
+
+    def _unmasked(self) -> str:
+        """Such as "8 boxes"; empty where targets have masks."""
+        if self.n_boxes:
+            return f"{self.n_boxes:,} boxes"
+        return f"{self.n_points:,} points" if self.n_points else ""
 
     def lines(self) -> list[str]:
         """A line for each thing, then the notes."""
@@ -69,7 +84,9 @@ class Understood:
             "images": "; ".join(
                 filter(None, (f"{self.n_images:,}", _counts(self.depths), _counts(self.sizes)))
             ),
-            "targets": f"{self.n_masks:,} images have a mask" if self.n_masks else "no labels",
+            "values": "; ".join(f"{kind} {text}" for kind, text in self.counts.items())
+            or "0 to 255",
+            "targets": self._targets(),
             "sky": f"{self.n_skies:,} images have a mask" if self.n_skies else "not annotated",
             "splits": ", ".join(f"{s} {n:,}" for s, n in self.splits.items()) or "none",
             "donors": f"{self.n_donors:,} images may give targets",
@@ -78,14 +95,31 @@ class Understood:
             f"note     {note}" for note in self.notes
         ]
 
+    def _targets(self) -> str:
+        if unmasked := self._unmasked():
+            return f"{unmasked} and no masks; {self.n_masks:,} images are annotated"
+        return f"{self.n_masks:,} images have a mask" if self.n_masks else "no labels"
+
+
+def in_a_line(dataset: Dataset) -> str:
+    """See `Understood.line`; opens the heads of some images."""
+    return _understood(dataset).line()
+
 
 def understand(dataset: Dataset) -> Understood:
-    """Say what a dataset is; opens the heads of some images, decodes none."""
-    depths, sizes = _heads(dataset.scenes)
+    """Say what a dataset is; opens the heads of some images, decodes up to 100 masks."""
     try:
         n_donors, extra = len(donor_scenes(dataset)), []
     except DatasetError as error:
         n_donors, extra = 0, [str(error)]
+    found = _understood(dataset)
+    return replace(found, n_donors=n_donors, notes=(*dataset.notes(), *extra))
+
+
+def _understood(dataset: Dataset) -> Understood:
+    """Without donors and notes."""
+    depths, sizes = _heads(dataset.scenes)
+    meant = {kind: found.text() for kind, found in dataset.counts.items() if kind != "uint8"}
     return Understood(
         str(dataset.root),
         dataset.layout,
@@ -93,10 +127,11 @@ def understand(dataset: Dataset) -> Understood:
         sum(scene.has_labels for scene in dataset.scenes),
         sum(scene.sky is not None for scene in dataset.scenes),
         {split: len(names) for split, names in dataset.splits.items()},
-        n_donors,
-        depths,
-        sizes,
-        (*dataset.notes(), *extra),
+        depths=depths,
+        counts=meant,
+        sizes=sizes,
+        n_boxes=sum(len(scene.boxes) for scene in dataset.scenes),
+        n_points=sum(len(scene.points) for scene in dataset.scenes),
     )
 
 

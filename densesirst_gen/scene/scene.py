@@ -163,7 +163,7 @@ class Scene:
         return step if exact else max(step, float(np.spacing(np.float32(np.abs(values).max()))))
 
     def gray(self, dtype: type = np.float64) -> np.ndarray:
-        """(H, W), the image in gray levels: 0 black, 255 white, not cut; `filled` where it holds no data."""
+        """(H, W), `filled` in gray levels: 0 black, 255 white; what lies beyond is not cut."""
         return gray_levels(self.filled.astype(dtype), self.levels)
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from densesirst_gen.sky.folder import (
     write_mask,
 )
 from densesirst_gen.sky.tools import SkyMask
+from densesirst_gen.sky.tools.masks import SKY
+from densesirst_gen.sky.tools.reading import ToolReading
 
 TOOLS = ("cvat", "labelme", "coco")
 READERS = {
@@ -31,6 +33,7 @@ READERS = {
     "labelme": tools.read_sky_labelme,
     "coco": tools.read_sky_coco,
 }
+INSIST = "--empty-is-no-sky takes it that such images have no sky"
 
 
 def images_folder(files: Sequence[SceneFile]) -> Path:
@@ -76,11 +79,21 @@ def export_sky(files: Sequence[SceneFile], to: str, out: Path, *, overwrite: boo
 
 
 def import_sky(
-    path: Path, files: Sequence[SceneFile], source: str, out: Path, *, overwrite: bool = False
+    path: Path,
+    files: Sequence[SceneFile],
+    source: str,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    label: str = SKY,
+    empty_is_no_sky: bool = False,
+    tell: Callable[[str], object] = str,
 ) -> int:
     """Write the masks that an annotation tool gives back as masks made by hand.
 
-    Everything is read and checked before anything is written. Predictions in the folder give way.
+    Everything is read and checked before anything is written. Predictions in the folder give way,
+    which is told. An image of which the tool lists no shape may be one that nobody got to: no mask
+    is written of it.
 
     Parameters
     ----------
@@ -94,6 +107,12 @@ def import_sky(
         Folder of masks.
     overwrite : bool
         Replace masks made by hand as well.
+    label : str
+        What the sky is called in the file.
+    empty_is_no_sky : bool
+        Write a black mask of images without shapes.
+    tell : callable
+        Gets what was passed over or decided, a sentence at a time.
 
     Returns
     -------
@@ -103,40 +122,71 @@ def import_sky(
     Raises
     ------
     DatasetError
-        If the file breaks its format, names an image that is not there, or has a mask of another
-        size than its image.
+        If the file breaks its format, names an image that is not there, has a mask of another size
+        than its image, or no shape at all.
     RefusedError
         If another mask made by hand is there and may not be replaced, or `out` is no place for
         masks, see `check_targets`.
     """
     root = images_folder(files)
     images = {_name_in(root, file): file for file in files}
-    read = partial(READERS[source], path, root)
     check_targets(files, out)
-    changed = _checked(read(), images, path, out)
-    if changed and not overwrite:
+    reading = ToolReading(label, images)
+    masks = READERS[source](path, root, reading)
+    there = masks_in(out, [file.name for file in files])
+    standing = {name: there.get(file.name) for name, file in images.items()}
+    taken = _Checked(empty_is_no_sky=empty_is_no_sky)
+    for mask in masks:
+        taken.add(mask, images, path, out, standing)
+    if taken.changed and not overwrite:
         raise RefusedError(
-            f"{out}: {len(changed)} masks made by hand would be replaced: {examples(changed)}"
+            f"{out}: {len(taken.changed)} masks made by hand would be replaced: "
+            f"{examples(taken.changed)}"
         )
+    if not taken.n:
+        raise DatasetError(f"{path}: none of {len(taken.empty)} images has shapes; {INSIST}")
+    for line in (*reading.findings.lines(), *taken.lines()):
+        tell(line)
+    again = READERS[source](path, root, ToolReading(label, images))
+    return _write(again, images, out, empty_is_no_sky=empty_is_no_sky)
+
+
+def _write(
+    masks: Iterable[SkyMask],
+    images: Mapping[str, SceneFile],
+    out: Path,
+    *,
+    empty_is_no_sky: bool,
+) -> int:
     rows = []
-    for mask in read():
-        name = images[mask.image].name
-        write_mask(out, name, mask.sky, palette=False)
-        rows.append(SkyRow(name, HAND, None, round(float(mask.sky.mean()), 4)))
+    for mask in masks:
+        if mask.annotated or empty_is_no_sky:
+            name = images[mask.image].name
+            write_mask(out, name, mask.sky, palette=False)
+            rows.append(SkyRow(name, HAND, None, round(float(mask.sky.mean()), 4)))
     write_index(out, rows)
     return len(rows)
 
 
-def _checked(
-    masks: Iterable[SkyMask], images: Mapping[str, SceneFile], source: Path, out: Path
-) -> list[str]:
-    """The masks that other ones, made by hand, are in the place of.
+@dataclass
+class _Checked:
+    """What would be written: how many, and what comes in whose place."""
 
-    DatasetError at a mask of no image of the dataset, or of another size than its image.
-    """
-    there = masks_in(out, [file.name for file in images.values()])
-    changed = []
-    for mask in masks:
+    empty_is_no_sky: bool
+    n: int = 0
+    empty: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        mask: SkyMask,
+        images: Mapping[str, SceneFile],
+        source: Path,
+        out: Path,
+        there: Mapping[str, Path | None],
+    ) -> None:
+        """Check a mask; DatasetError if it is of no image of the dataset, or of another size."""
         if mask.image not in images:
             raise DatasetError(f"{source}: {mask.image} is no image of the dataset")
         file = images[mask.image]
@@ -144,19 +194,40 @@ def _checked(
         if size != mask.size:
             raise DatasetError(f"{source}: {mask.image}: mask is {mask.size}, image is {size}")
         path_to_write(out, f"{file.name}.png")
-        if _is_taken(there.get(file.name), mask.sky):
-            changed.append(mask.image)
-    return changed
+        if not mask.annotated:
+            self.empty.append(mask.image)
+        if mask.annotated or self.empty_is_no_sky:
+            self.n += 1
+            self._compare(mask, there[mask.image])
+
+    def _compare(self, mask: SkyMask, path: Path | None) -> None:
+        """With the mask in whose place it comes, by hand or predicted."""
+        if path is None:
+            return
+        made = hand_made(path)
+        if made is None:
+            self.replaced.append(mask.image)
+        elif not np.array_equal(made, mask.sky):
+            self.changed.append(mask.image)
+
+    def lines(self) -> Iterator[str]:
+        """What is to be told of them."""
+        if self.empty and self.empty_is_no_sky:
+            yield (
+                f"{len(self.empty)} images without shapes get a black mask, such as {self.empty[0]}"
+            )
+        elif self.empty:
+            yield (
+                f"{len(self.empty)} images have no shapes, such as {self.empty[0]}: not annotated "
+                f"yet, so no mask is written of them; {INSIST}"
+            )
+        if self.replaced:
+            one = self.replaced[0]
+            yield f"{len(self.replaced)} predictions are replaced, such as that of {one}"
 
 
 def _name_in(root: Path, file: SceneFile) -> str:
     return Path(os.path.abspath(file.image)).relative_to(root).as_posix()
-
-
-def _is_taken(path: Path | None, sky: np.ndarray) -> bool:
-    """Whether another mask, made by hand, is there."""
-    made = hand_made(path) if path else None
-    return made is not None and not np.array_equal(made, sky)
 
 
 def _masks(files: Sequence[SceneFile], root: Path) -> Iterator[SkyMask]:

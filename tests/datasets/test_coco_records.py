@@ -123,6 +123,7 @@ def contour(x: int, y: int, w: int, h: int) -> list[list[float]]:
     return [corners(x, y, w - 1, h - 1)]
 
 
+NO_MASK = "no segmentation, only a box"
 CONTRADICTIONS: dict[str, tuple[Any, str, int]] = {
     # what becomes of a record, what is said, how many targets are left if it is one of four
     "along rows": (with_segmentation(runs_along_rows), "along the rows", 3),
@@ -159,10 +160,10 @@ CONTRADICTIONS: dict[str, tuple[Any, str, int]] = {
     ),
     "crowd": (lambda _: {"iscrowd": 1}, "iscrowd 1", 3),
     "crowd as text": (lambda _: {"iscrowd": "1"}, "iscrowd 1", 3),
-    "[]": (with_segmentation(lambda _: []), "no segmentation, only a box", 3),
-    "[[]]": (with_segmentation(lambda _: [[]]), "no segmentation, only a box", 3),
-    "null": (with_segmentation(lambda _: None), "no segmentation, only a box", 3),
-    "NaN": (with_segmentation(lambda _: float("nan")), "no segmentation, only a box", 3),
+    "[]": (with_segmentation(lambda _: []), NO_MASK, 3),
+    "[[]]": (with_segmentation(lambda _: [[]]), NO_MASK, 3),
+    "null": (with_segmentation(lambda _: None), NO_MASK, 3),
+    "NaN": (with_segmentation(lambda _: float("nan")), NO_MASK, 3),
     "two points": (with_segmentation(lambda b: [corners(*b)[:4]]), "three finite x, y", 3),
     "odd numbers": (with_segmentation(lambda b: [corners(*b)[:7]]), "three finite x, y", 3),
     "NaN in a polygon": (
@@ -207,6 +208,9 @@ def test_what_is_wrong_with_most_records_is_refused(
     tmp_path: Path, change: Any, words: str, _: int
 ) -> None:
     changed = [record(k, box, **change(box)) for k, box in enumerate(BOXES)]
+    if words == NO_MASK:
+        assert told(read_coco(coco(tmp_path, changed)), "4 of 4 targets have boxes only")
+        return
     with pytest.raises(DatasetError, match=words) as caught:
         read_coco(coco(tmp_path, changed))
     assert "4 of 4" in str(caught.value)
@@ -319,8 +323,11 @@ def test_polygons_that_are_their_boxes(tmp_path: Path, closed: bool, shift: floa
     polygon = corners(x + shift, y + shift, w, h)
     polygon += polygon[:2] * closed
     path = coco(tmp_path, [record(0, box, segmentation=[polygon])])
-    with pytest.raises(DatasetError, match=r"1 of 1 polygons .* boxes, not masks"):
-        read_coco(path)
+    boxes = read_coco(path)
+    assert told(boxes, "1 of 1 polygons", "boxes, not masks")
+    assert np.allclose(
+        boxes.scenes[0].boxes, [(x + shift, y + shift, x + w + shift, y + h + shift)]
+    )
     dataset = read_coco(path, masks_from="boxes")
     assert told(dataset, "boxes, not masks")
     assert n_targets(dataset) == 1
@@ -332,8 +339,9 @@ def test_polygons_that_are_their_boxes(tmp_path: Path, closed: bool, shift: floa
 @pytest.mark.parametrize("empty", [[], [[]], None])
 def test_filled_boxes_are_told_as_such(tmp_path: Path, empty: Any) -> None:
     path = coco(tmp_path, records(segmentation=empty))
-    with pytest.raises(DatasetError, match=r"boxes, not masks: 4 of 4 .*masks_from='boxes'"):
-        read_coco(path)
+    boxes = read_coco(path)
+    assert told(boxes, "boxes, not masks: 4 of 4", "masks_from='boxes'")
+    assert boxes.scenes[0].boxes == tuple((x, y, x + w, y + h) for x, y, w, h in BOXES)
     dataset = read_coco(path, masks_from="boxes")
     assert told(dataset, "4 of 4 masks are made of boxes")
     np.testing.assert_array_equal(dataset.scenes[0].load().labels > 0, mask_of(*BOXES))
@@ -395,7 +403,7 @@ def test_crowd_is_read_as_targets_if_asked_for(tmp_path: Path) -> None:
     assert dataset.scenes[0].ignored == ()
 
 
-@pytest.mark.parametrize("options", [{"crowd": "yes"}, {"masks_from": "points"}])
+@pytest.mark.parametrize("options", [{"crowd": "yes"}, {"masks_from": "circles"}])
 def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(DatasetError, match="must be"):
         read_coco(coco(tmp_path, records()), **options)  # type: ignore[arg-type]

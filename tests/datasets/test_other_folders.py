@@ -143,15 +143,33 @@ LABELS = {
 
 
 @pytest.mark.parametrize("kind", list(LABELS))
-def test_labels_that_are_not_read_are_refused_by_name(tmp_path: Path, kind: str) -> None:
+def test_labels_are_read_or_refused_by_name_and_passed_over_aloud(
+    tmp_path: Path, kind: str
+) -> None:
     put(tmp_path, "images/a.png", picture())
     name, text = LABELS[kind]
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
-    with pytest.raises(DatasetError, match=rf"{kind}, 1 file such as {name}") as caught:
-        read_dataset(tmp_path)
-    assert "--layout plain" in str(caught.value)
+    if kind in ("VOC", "CVAT"):
+        with pytest.raises(DatasetError, match=name):
+            read_dataset(tmp_path)
+    else:
+        assert read_dataset(tmp_path).layout == kind.lower()
+        assert read_dataset(tmp_path).scenes[0].has_labels
     assert any(kind in note for note in read_dataset(tmp_path, layout="plain").notes())
+
+
+def test_of_two_kinds_of_labels_one_is_read_and_the_other_named(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.png", picture())
+    for kind in ("YOLO", "labelme"):
+        name, text = LABELS[kind]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    dataset = read_dataset(tmp_path)
+    assert dataset.layout == "yolo"
+    assert "labels passed over, yolo is read: labelme, 1 file such as images/a.json" in (
+        dataset.notes()
+    )
 
 
 def test_coco_is_known_by_its_grammar_and_yields_to_masks(tmp_path: Path) -> None:

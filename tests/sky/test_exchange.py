@@ -173,7 +173,9 @@ def test_coco_as_pycocotools_reads_it(tmp_path: Path) -> None:
     sky = shapes_of_sky(20, 31)[8]
     path = write("coco", tmp_path, SkyMask("a.png", sky), SkyMask("b.png", sky & False))
     coco = COCO(path)
-    (annotation,) = coco.dataset["annotations"]
+    annotation, none = coco.dataset["annotations"]
+    assert coco.annToMask(none).all()
+    assert coco.loadCats([none["category_id"]])[0]["name"] == "not-sky"
     np.testing.assert_array_equal(coco.annToMask(annotation), sky)
     rows, cols = np.nonzero(sky)
     x, y, width, height = annotation["bbox"]
@@ -184,7 +186,7 @@ def test_coco_as_pycocotools_reads_it(tmp_path: Path) -> None:
         rows.max() + 1,
     )
     assert annotation["area"] == sky.sum()
-    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["sky"]
+    assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["sky", "not-sky"]
     assert len(coco.getImgIds()) == 2
 
 
@@ -322,8 +324,8 @@ BAD_CVAT = {
     "corners must be within": '<polygon label="sky" points="1,1;2,2;nan,3"/>',
     "a turned box": '<box label="sky" xtl="0" ytl="0" xbr="3" ybr="2" rotation="10"/>',
     "'polyline' has no area": '<polyline label="sky" points="1,1;2,2"/>',
-    r"labels must be 'sky' or 'not-sky', found 'Sky' \(1 shapes\), 'skye' \(2 shapes\)": (
-        '<box label="Sky"/><tag label="skye"/><box label="skye"/>'
+    r"labels must be 'sky' or 'not-sky', found 'Skies' \(1 shapes\), 'skye' \(2 shapes\)": (
+        '<box label="Skies"/><tag label="skye"/><box label="skye"/>'
     ),
 }
 MASK_SHAPE = {"label": "sky", "points": [[0, 0], [2, 1]], "shape_type": "mask"}
@@ -459,7 +461,7 @@ def test_image_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     cvat_file(tmp_path, "", name=name)
     with pytest.raises(DatasetError, match="not a path inside"):
         read("cvat", tmp_path)
-    labelme_file(tmp_path, imagePath="../" + name)
+    labelme_file(tmp_path, imagePath="../" + name.replace("a.png", "z.png"))
     with pytest.raises(DatasetError, match=r"is not in .*images"):
         read("labelme", tmp_path)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from densesirst_gen.build.kept_free import positions_outside
 from densesirst_gen.build.plan_lines import below
 from densesirst_gen.build.recipe import copy_name
 from densesirst_gen.build.verify.folder import Given
@@ -188,7 +189,8 @@ def drawn_faults(planned: Planned, given: Given, usable: np.ndarray | None) -> I
     line, plan = planned.line, planned.plan
     rng = scene_rng(given.recipe["seed"], line["source"], line["copy"])
     scene = replace(planned.background, name=line["scene"], sky=usable)
-    again = make_plan(scene, planned.library, plan.config, rng)
+    free = positions_outside(scene, plan.config, line.get("kept_free", ()))
+    again = make_plan(scene, planned.library, plan.config, rng, free=free)
     where = f"seed {given.recipe['seed']} gives"
     if again.windows.tolist() != plan.windows.tolist():
         yield f"windows are {plan.windows.tolist()}, {where} {again.windows.tolist()}"

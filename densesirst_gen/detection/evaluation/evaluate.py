@@ -19,6 +19,12 @@ from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
+from densesirst_gen.detection.evaluation.unmasked import (
+    in_pixels,
+    truth_notes,
+    unmasked_kind,
+    unmasked_truth,
+)
 from densesirst_gen.detection.metrics import (
     CocoAP,
     CocoResult,
@@ -237,6 +243,7 @@ def score_scene(
     predicted: FoundBoxes | np.ndarray,
     scoring: Scoring,
     ignored: Regions = (),
+    truth: Annotations | None = None,
 ) -> SceneScore:
     """Score one scene.
 
@@ -249,9 +256,14 @@ def score_scene(
     scoring : Scoring
     ignored : sequence of (x0, y0, x1, y1)
         Regions in which nothing is judged, see `judged_boxes` and `judged_map`.
+    truth : Annotations, optional
+        Of targets that are known by boxes or points only, see `unmasked_truth`; then maps are
+        scored as the boxes of their components. None: the labels of the scene.
     """
+    if truth is not None and not isinstance(predicted, FoundBoxes):
+        predicted = scoring.to_boxes.boxes(predicted)
     if isinstance(predicted, FoundBoxes):
-        return _score_boxes(scene, predicted, scoring, ignored)
+        return _score_boxes(scene, predicted, scoring, ignored, truth)
     judged = judged_map(predicted, scene.labels, ignored, threshold=scoring.mask_threshold)
     return replace(
         _score_boxes(scene, scoring.to_boxes.boxes(judged), scoring, ()),
@@ -261,10 +273,16 @@ def score_scene(
     )
 
 
-def _score_boxes(scene: Scene, found: FoundBoxes, scoring: Scoring, ignored: Regions) -> SceneScore:
-    truth = annotate(scene.labels)
+def _score_boxes(
+    scene: Scene,
+    found: FoundBoxes,
+    scoring: Scoring,
+    ignored: Regions,
+    truth: Annotations | None = None,
+) -> SceneScore:
+    truth = annotate(scene.labels) if truth is None else truth
     found = judged_boxes(found, truth.boxes, ignored, iou_thr=scoring.iou_thr)
-    points = MNoCoAP().measure(scene.gray(np.float32), found, truth.boxes)
+    points = MNoCoAP().measure(scene.gray(np.float32), found, in_pixels(truth, scene.shape).boxes)
     return SceneScore(scene.name, scene.shape, truth, found, points)
 
 
@@ -350,12 +368,15 @@ def evaluate(
     kind = predictions.kind
     files = list(files)
     check_labels(files)
+    unmasked = unmasked_kind(files)
     tasks = [
-        (file, kind, predictions.found.get(file.name), predictions.zero_one, scoring)
+        (file, kind, predictions.found.get(file.name), predictions.zero_one, scoring, unmasked)
         for file in files
     ]
     with workers(jobs, [__name__]) as mapped:
-        return collect(kind, progress(mapped(_score_file, tasks), len(tasks)), scoring)
+        scored = progress(mapped(_score_file, tasks), len(tasks))
+        made = collect("boxes" if unmasked else kind, scored, scoring)
+    return replace(made, notes=(*truth_notes(unmasked, kind), *made.notes))
 
 
 def check_labels(files: Sequence[SceneFile]) -> None:
@@ -363,18 +384,19 @@ def check_labels(files: Sequence[SceneFile]) -> None:
     if files and not any(file.has_labels for file in files):
         raise PredictionError(
             f"none of {len(files)} scenes ({examples(file.name for file in files)}) has labels "
-            f"that are read, such as {files[0].image}: target masks or a COCO file (boxes in XML "
-            "files are not read); without the truth, every detection would count as false"
+            f"that are read, such as {files[0].image}: target masks, or boxes in files of COCO, "
+            "YOLO or VOC; without the truth, every detection would count as false"
         )
 
 
 def _score_file(
-    task: tuple[SceneFile, str, FoundBoxes | Path | None, bool, Scoring],
+    task: tuple[SceneFile, str, FoundBoxes | Path | None, bool, Scoring, str],
 ) -> SceneScore:
-    file, kind, found, zero_one, scoring = task
+    file, kind, found, zero_one, scoring, unmasked = task
     scene, notes = file.load_with_notes()
     predicted = load_prediction(scene.name, kind, found, scene.shape, zero_one=zero_one)
-    score = score_scene(scene, predicted, scoring, file.ignored)
+    truth = unmasked_truth(file, scene.shape) if unmasked else None
+    score = score_scene(scene, predicted, scoring, file.ignored, truth)
     return replace(score, notes=tuple(notes))
 
 
@@ -433,7 +455,7 @@ def _target_rows(
 ) -> np.ndarray:
     tables = [np.zeros(0, TARGET)]
     for k, (score, rows, match) in enumerate(zip(scores, taken, matches, strict=True)):
-        truth, table = score.truth, np.zeros(len(score.truth), TARGET)
+        truth, table = in_pixels(score.truth, score.shape), np.zeros(len(score.truth), TARGET)
         columns = cluster_columns(truth)
         table["scene"] = k
         table["side"] = (truth.boxes[:, 2:] - truth.boxes[:, :2]).max(axis=1, initial=0)

@@ -16,7 +16,7 @@ from densesirst_gen.detection.evaluation.evaluate import (
     taken_targets,
 )
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
-from densesirst_gen.detection.metrics.ignored import Regions
+from densesirst_gen.detection.evaluation.unmasked import in_pixels, unmasked_kind, unmasked_truth
 from densesirst_gen.scene.picture import GUTTER, PANEL, PAPER, ZOOM_PX, scene_panel, zoom_panel
 from densesirst_gen.scene.scene import Scene
 
@@ -57,24 +57,28 @@ def worst_sheet(
     by_name = {file.name: file for file in files}
     rows = []
     for row in evaluation.worst(n):
-        scene, ignored = by_name[row.name].load(), by_name[row.name].ignored
-        verdict = _verdict(scene, ignored, evaluation, predictions)
+        file = by_name[row.name]
+        scene = file.load()
+        verdict = _verdict(scene, file, evaluation, predictions)
         rows.append((_caption(row), _panels(scene, verdict)))
     return _sheet(rows)
 
 
 def _verdict(
-    scene: Scene, ignored: Regions, evaluation: Evaluation, predictions: Predictions
+    scene: Scene, file: SceneFile, evaluation: Evaluation, predictions: Predictions
 ) -> Verdict:
     found = predictions.found.get(scene.name)
     predicted = load_prediction(
         scene.name, predictions.kind, found, scene.shape, zero_one=predictions.zero_one
     )
-    score = score_scene(scene, predicted, evaluation.scoring, ignored)
+    unmasked = evaluation.kind != predictions.kind or unmasked_kind([file])
+    truth = unmasked_truth(file, scene.shape) if unmasked else None
+    score = score_scene(scene, predicted, evaluation.scoring, file.ignored, truth)
     boxes, taken = taken_targets(score, evaluation.scoring, evaluation.threshold)
     hit = np.zeros(len(score.truth), bool)
     hit[taken[taken >= 0]] = True
-    return Verdict(score.truth.boxes[hit], score.truth.boxes[~hit], boxes.boxes[taken < 0])
+    true = in_pixels(score.truth, scene.shape).boxes
+    return Verdict(true[hit], true[~hit], boxes.boxes[taken < 0])
 
 
 def _caption(row: SceneRow) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.detection.training.settings import TrainConfig
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.settings import SHOWN, ConfigError
 
 MOST_LETTERS = 1_000_000
@@ -61,6 +62,11 @@ def _check_values(path: Path, about: Mapping[str, Any]) -> None:
         TrainConfig(size=about["size"], fit=about["fit"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    try:
+        for counts in about.get("counts", {}).values():
+            Counts.from_dict(counts)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: its counts are none of a camera ({error})") from error
     if about["options"].get("weights") is not None:
         raise CheckpointError(f"{path}: its options name a file of weights, which it has itself")
 

@@ -22,6 +22,7 @@ from densesirst_gen.detection.training.about import (
 )
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.folder import BuildFolder
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.settings import ConfigError
 
 FORMAT = "densesirst-gen/weights@1"
@@ -49,6 +50,13 @@ class Checkpoint:
     size: int
     fit: str
     about: dict[str, Any]
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What values of the training images mean, by dtype; 8-bit images need no word."""
+        told = self.about.get("counts")
+        found = told.items() if isinstance(told, dict) else ()
+        return {kind: Counts.from_dict(values) for kind, values in found if kind != "uint8"}
 
 
 def weights_bytes(detector: Detector, about: Mapping[str, Any]) -> bytes:

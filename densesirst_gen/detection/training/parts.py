@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset, SceneFile, read_split
+from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes
 from densesirst_gen.files.atomic import digest_of, file_digest
 
@@ -56,7 +58,7 @@ def held_out_part(dataset: Dataset, kind: str, split: Path | None = None) -> Par
     ----------
     dataset : Dataset
     kind : "val" or "test"
-        Splits of this name, or that begin with it and ``_``.
+        Splits whose name says so, see `split_words.part_of`.
     split : Path, optional
 
     Returns
@@ -77,7 +79,7 @@ def whole(dataset: Dataset) -> Part:
 
 
 def _splits(dataset: Dataset, kind: str) -> list[str]:
-    return [name for name in dataset.splits if name.split("_")[0] == kind]
+    return [name for name in dataset.splits if part_of(name) == kind]
 
 
 def _listed(dataset: Dataset, split: Path) -> Part:
@@ -104,6 +106,7 @@ def check_apart(train: Mapping[str, list[str]], other: Mapping[str, list[str]], 
 
 def check_targets(part: Part, role: str) -> None:
     """DatasetError if there is no target to learn from, or to score."""
+    check_masks(part.files, role)
     if not any(file.has_targets() for file in part.files):
         raise DatasetError(
             f"{part.dataset.root}: none of the {len(part.files)} scenes in the split "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from densesirst_gen.detection.training.checkpoint import Checkpoint
 from densesirst_gen.detection.training.data import Collate, EvalScenes
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.codec import encode_png
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene
 
 Found = FoundBoxes | np.ndarray
@@ -85,6 +86,17 @@ def predict_scenes(
                 )
             predictions = detector.predict(raw, batch.metas)
         yield from zip(batch.scenes, predictions, strict=True)
+
+
+def as_trained(files: Sequence[SceneFile], checkpoint: Checkpoint) -> list[SceneFile]:
+    """The scenes with what values meant in training, of dtypes that it met; a given span stays."""
+    return [replace(file, counts=_like(file.counts, checkpoint.counts)) for file in files]
+
+
+def _like(own: Mapping[str, Counts], trained: Mapping[str, Counts]) -> dict[str, Counts]:
+    """Black and white as in training; what means no data is the images' own."""
+    there = {k: replace(c, nodata=own[k].nodata) for k, c in trained.items() if k in own}
+    return {**own, **there}
 
 
 def is_finite(raw: Any) -> bool:

@@ -29,6 +29,7 @@ from densesirst_gen.files.atomic import digest_of, file_digest, write_files
 from densesirst_gen.files.folder import CHECKSUMS, BuildFolder, locked
 from densesirst_gen.paste.extract import build_library, filled
 from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.settings import ConfigError
 from densesirst_gen.version import __version__
 
@@ -195,6 +196,7 @@ def _described(part: Part, digests: Mapping[str, list[str]]) -> dict[str, Any]:
         "split": part.split,
         "scenes": len(part.files),
         "sha256": digest_of(digests),
+        **({"read_as": dict(part.dataset.read_as)} if part.dataset.read_as else {}),
     }
 
 
@@ -215,7 +217,13 @@ def _about(task: Task, config: TrainConfig) -> dict[str, Any]:
         "fit": config.fit,
         "rule": task.rule(config.select_by),
         "select_on": task.select_on,
+        "counts": {kind: counts.to_dict() for kind, counts in _counts(task).items()},
     }
+
+
+def _counts(task: Task) -> Mapping[str, Counts]:
+    """What the values of the training images mean."""
+    return task.train.files[0].counts if task.train.files else {}
 
 
 def _library(task: Task, config: TrainConfig) -> TargetLibrary | None:

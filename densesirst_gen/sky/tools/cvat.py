@@ -18,10 +18,9 @@ from densesirst_gen.sky.tools.masks import (
     NOT_SKY,
     SKY,
     SkyMask,
-    check_images,
-    check_labels,
     checked_size,
     each_once,
+    labelled_region,
     place_patch,
     polygon_region,
     rectangle_region,
@@ -29,6 +28,7 @@ from densesirst_gen.sky.tools.masks import (
     sky_box,
     stacked_regions,
 )
+from densesirst_gen.sky.tools.reading import ToolReading
 
 MAX_BYTES = 1_000_000_000
 BOX_CORNERS = ("xtl", "ytl", "xbr", "ybr")
@@ -40,8 +40,8 @@ def write_sky_cvat(
 ) -> None:
     """Write sky masks for "Upload annotations, CVAT 1.1" of a task with the same images.
 
-    Every image is listed; one without sky has no ``<mask>``. Runs go along the rows of the box
-    around the sky, the first is not sky. Nothing is lost.
+    Every image is listed; one without sky is ``not-sky`` all over. Runs go along the rows of the
+    box around the sky, the first is not sky. Nothing is lost.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def _image(number: int, mask: SkyMask) -> Element:
     height, width = mask.size
     entry = {"id": number, "name": mask.image, "width": width, "height": height}
     image = Element("image", {key: str(value) for key, value in entry.items()})
-    left, top, width, height = sky_box(mask.sky)
-    if width:
-        runs = _row_runs(mask.sky[top : top + height, left : left + width])
-        box = dict(zip(MASK_BOX, map(str, (left, top, width, height)), strict=True))
-        rle = ", ".join(map(str, runs))
-        shape = {"label": SKY, "source": "manual", "occluded": "0", "rle": rle, **box}
-        SubElement(image, "mask", shape | {"z_order": "0"})
+    label, region = labelled_region(mask)
+    left, top, width, height = sky_box(region)
+    runs = _row_runs(region[top : top + height, left : left + width])
+    box = dict(zip(MASK_BOX, map(str, (left, top, width, height)), strict=True))
+    rle = ", ".join(map(str, runs))
+    shape = {"label": label, "source": "manual", "occluded": "0", "rle": rle, **box}
+    SubElement(image, "mask", shape | {"z_order": "0"})
     return image
 
 
@@ -99,12 +99,14 @@ def _row_runs(patch: np.ndarray) -> list[int]:
     return runs
 
 
-def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Iterator[SkyMask]:
+def read_sky_cvat(
+    path: str | PathLike[str], images: str | PathLike[str], reading: ToolReading | None = None
+) -> Iterator[SkyMask]:
     """Read sky masks from "CVAT for images 1.1", as written here or drawn by people.
 
     Masks, polygons and boxes labelled ``sky`` are united, those labelled ``not-sky`` taken away,
-    unless they lie below (``z_order``); an image without shapes has no sky. A pixel belongs to a
-    polygon if its centre lies in it.
+    unless they lie below (``z_order``); an image without such shapes has no sky, and is not
+    `SkyMask.annotated`. A pixel belongs to a polygon if its centre lies in it.
 
     Parameters
     ----------
@@ -112,6 +114,7 @@ def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Ite
         The XML file, at most 1 GB.
     images : path
         Folder that the names of the images are relative to.
+    reading : ToolReading, optional
 
     Yields
     ------
@@ -121,27 +124,35 @@ def read_sky_cvat(path: str | PathLike[str], images: str | PathLike[str]) -> Ite
     Raises
     ------
     DatasetError
-        Before the first mask if the file is not such XML, has other labels, or names images twice
-        or that are not there; at a mask if a shape is malformed or of a kind that has no area.
+        Before the first mask if the file is not such XML, has other labels only, or names images
+        twice or that are not there; at a mask if a shape is malformed or of a kind that has no
+        area.
     """
-    path = Path(path)
+    path, reading = Path(path), reading or ToolReading()
     root = parse_xml(path, MAX_BYTES)
     if root.tag != "annotations" or root.find("track") is not None:
         raise DatasetError(f'{path}: not an export "CVAT for images 1.1"')
     entries = root.findall("image")
-    check_images(path, [entry.get("name", "") for entry in entries], Path(images))
-    check_labels(path, (shape.get("label", "") for entry in entries for shape in entry))
-    return (_read_image(path, entry) for entry in entries)
+    names = [entry.get("name", "") for entry in entries]
+    labels = (
+        (entry.get("name", ""), shape.get("label", "")) for entry in entries for shape in entry
+    )
+    places = reading.places(path, names, Path(images))
+    reading.check_labels(path, labels)
+    found = zip(entries, places, strict=True)
+    return (_read_image(path, entry, place, reading) for entry, place in found)
 
 
-def _read_image(path: Path, entry: Any) -> SkyMask:
+def _read_image(path: Path, entry: Any, place: str, reading: ToolReading) -> SkyMask:
     try:
         size = checked_size(int(entry.attrib["height"]), int(entry.attrib["width"]))
-        regions = (
-            (float(shape.get("z_order", 0)), shape.attrib["label"], _region(shape, size))
-            for shape in entry
-        )
-        return SkyMask(entry.attrib["name"], stacked_regions(regions, size))
+        shapes = [(reading.role(shape.attrib["label"]), shape) for shape in entry]
+        regions = [
+            (float(shape.get("z_order", 0)), role, _region(shape, size))
+            for role, shape in shapes
+            if role
+        ]
+        return SkyMask(place, stacked_regions(regions, size), annotated=bool(regions))
     except KeyError as error:
         raise DatasetError(f"{path}: image {entry.get('name')}: no attribute {error}") from error
     except ValueError as error:

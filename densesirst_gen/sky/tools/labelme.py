@@ -20,12 +20,10 @@ from densesirst_gen.datasets.paths import DatasetError, path_to_write
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.codec import FORMATS, encode_png, read_size
 from densesirst_gen.sky.tools.masks import (
-    SKY,
     SkyMask,
-    check_images,
-    check_labels,
     checked_size,
     each_once,
+    labelled_region,
     merge_regions,
     place_patch,
     polygon_region,
@@ -33,6 +31,7 @@ from densesirst_gen.sky.tools.masks import (
     refuse_existing,
     sky_box,
 )
+from densesirst_gen.sky.tools.reading import ToolReading
 
 VERSION = "5.3.0"  # the first labelme with shapes of type mask
 
@@ -48,8 +47,8 @@ def write_sky_labelme(
 ) -> None:
     """Write sky masks for labelme 5.3 and later: ``labelme IMAGES --output OUT``.
 
-    One file ``NAME.json`` for each image, with one shape for all its sky, holes and all; none for
-    an image without sky. Nothing is lost.
+    One file ``NAME.json`` for each image, with one shape for all its sky, holes and all; an image
+    without sky is ``not-sky`` all over. Nothing is lost.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ def _document(mask: SkyMask, image: str) -> Record:
     return {
         "version": VERSION,
         "flags": {},
-        "shapes": [_shape(mask.sky)] if mask.sky.any() else [],
+        "shapes": [_shape(*labelled_region(mask))],
         "imagePath": image,
         "imageData": None,
         "imageHeight": height,
@@ -89,12 +88,12 @@ def _document(mask: SkyMask, image: str) -> Record:
     }
 
 
-def _shape(sky: np.ndarray) -> Record:
+def _shape(label: str, sky: np.ndarray) -> Record:
     """The points are the first and the last pixel of the box."""
     left, top, width, height = sky_box(sky)
     patch = sky[top : top + height, left : left + width]
     return {
-        "label": SKY,
+        "label": label,
         "points": [[left, top], [left + width - 1, top + height - 1]],
         "group_id": None,
         "description": "",
@@ -104,13 +103,15 @@ def _shape(sky: np.ndarray) -> Record:
     }
 
 
-def read_sky_labelme(path: str | PathLike[str], images: str | PathLike[str]) -> Iterator[SkyMask]:
+def read_sky_labelme(
+    path: str | PathLike[str], images: str | PathLike[str], reading: ToolReading | None = None
+) -> Iterator[SkyMask]:
     """Read sky masks from the files of labelme, as written here or drawn by people.
 
     Masks, polygons and rectangles labelled ``sky`` are united, those labelled ``not-sky`` taken
-    away; a file without shapes says that there is no sky. A pixel belongs to a polygon if its
-    centre lies in it. Corners at width - 1 and height - 1 are brought to the edge of the image
-    where labelme was not able to draw there (up to 5.x).
+    away; a file without such shapes says of no sky, and is not `SkyMask.annotated`. A pixel belongs
+    to a polygon if its centre lies in it. Corners at width - 1 and height - 1 are brought to the
+    edge of the image where labelme was not able to draw there (up to 5.x).
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ def read_sky_labelme(path: str | PathLike[str], images: str | PathLike[str]) -> 
         A JSON file, or a folder: all JSON files below it are read.
     images : path
         Folder that `SkyMask.image` shall be relative to.
+    reading : ToolReading, optional
 
     Yields
     ------
@@ -127,17 +129,23 @@ def read_sky_labelme(path: str | PathLike[str], images: str | PathLike[str]) -> 
     Raises
     ------
     DatasetError
-        Before the first mask if there is no file, one is not of labelme, has other labels, or names
-        an image that is not there or that another one names; at a mask if a shape is malformed or
-        of a kind that has no area.
+        Before the first mask if there is no file, one is not of labelme, all have other labels
+        only, or one names an image that is not there or that another one names; at a mask if a
+        shape is malformed or of a kind that has no area.
     """
-    path, images = Path(path), Path(images)
+    path, images, reading = Path(path), Path(images), reading or ToolReading()
     paths = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     if not paths:
         raise DatasetError(f"{path}: no JSON files of labelme")
-    names = [_image_name(file, _load(file), images) for file in paths]
-    check_images(path, names, images)
-    return (_read_file(file, name, images) for file, name in zip(paths, names, strict=True))
+    names, labels = [], []
+    for file in paths:
+        document = _load(file)
+        names.append(_image_name(file, document, images, reading))
+        labels += [(file.name, str(shape.get("label"))) for shape in document["shapes"]]
+    places = reading.places(path, names, images)
+    reading.check_labels(paths[0] if len(paths) == 1 else path, labels)
+    found = zip(paths, places, strict=True)
+    return (_read_file(file, place, images, reading) for file, place in found)
 
 
 def _load(path: Path) -> Record:
@@ -148,17 +156,22 @@ def _load(path: Path) -> Record:
     shapes = document["shapes"]
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise DatasetError(f"{path}: shapes must be a list of records")
-    check_labels(path, (str(shape.get("label")) for shape in shapes))
     return document
 
 
-def _image_name(path: Path, document: Record, images: Path) -> str:
-    """The path of its image relative to `images`, POSIX."""
+def _image_name(path: Path, document: Record, images: Path, reading: ToolReading) -> str:
+    """The path of its image relative to `images`, POSIX; by its end or its file's name if stale."""
     image = str(document["imagePath"]).replace("\\", "/")
+    if "\0" in image:
+        raise DatasetError(f"{path}: its image {image!r} is not in {images}")
     place = Path(os.path.normpath(path.parent.resolve() / image))
-    if "\0" in image or not place.is_relative_to(images.resolve()):
+    if not place.is_relative_to(images.resolve()):
+        if found := reading.stale(image, path.stem, images):
+            return found
         raise DatasetError(f"{path}: its image {image!r} is not in {images}")
     named = place.relative_to(images.resolve())
+    if not place.is_file() and (found := reading.stale(image, path.stem, images)):
+        return found
     own = [p for p in images.glob(f"**/{escape(path.stem)}.*") if p.suffix.lower() in FORMATS]
     if named.stem != path.stem and own:
         raise DatasetError(
@@ -167,13 +180,14 @@ def _image_name(path: Path, document: Record, images: Path) -> str:
     return named.as_posix()
 
 
-def _read_file(path: Path, image: str, images: Path) -> SkyMask:
+def _read_file(path: Path, image: str, images: Path, reading: ToolReading) -> SkyMask:
     document = _load(path)
     try:
         size = _size(document, images / image)
         clamped = size if _clamps(document) else None
-        regions = ((s["label"], _region(s, size, clamped)) for s in document["shapes"])
-        return SkyMask(image, merge_regions(regions, size))
+        shapes = [(reading.role(str(s["label"])), s) for s in document["shapes"]]
+        regions = [(role, _region(s, size, clamped)) for role, s in shapes if role]
+        return SkyMask(image, merge_regions(regions, size), annotated=bool(regions))
     except KeyError as error:
         raise DatasetError(f"{path}: a shape without {error}") from error
     except (ValueError, TypeError) as error:

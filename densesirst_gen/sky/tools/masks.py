@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from densesirst_gen.datasets.dataset import check_names
-from densesirst_gen.datasets.paths import DatasetError, examples, safe_join
+from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.voc import extent
 from densesirst_gen.files.atomic import RefusedError
 from densesirst_gen.files.codec import MAX_PIXELS
@@ -29,6 +28,9 @@ class SkyMask:
         Path of the image, POSIX, relative to the folder of the images.
     sky : ndarray, (H, W), bool
         True where the sky is.
+    annotated : bool
+        Whether anybody has said so; False for an image of which a tool lists no shape: nobody may
+        have got to it yet.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class SkyMask:
 
     image: str
     sky: np.ndarray
+    annotated: bool = True
 
     def __post_init__(self) -> None:
         if self.sky.ndim != 2 or self.sky.size == 0 or self.sky.dtype != np.bool_:
@@ -73,24 +76,6 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """RefusedError if a file is there: somebody may have corrected masks in it."""
     if path.exists() and not overwrite:
         raise RefusedError(f"{path} exists: masks in it may be made by hand, nothing is written")
-
-
-def check_images(path: Path, names: Sequence[str], images: Path) -> None:
-    """DatasetError if the file `path` names an image twice, or one that is not in `images`."""
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:
-        raise DatasetError(f"{path}: {len(twice)} images come twice: {examples(twice)}")
-    absent = [name for name in names if not safe_join(images, name).is_file()]
-    if absent:
-        raise DatasetError(f"{path}: {len(absent)} images not in {images}: {examples(absent)}")
-
-
-def check_labels(path: Path, labels: Iterable[str]) -> None:
-    """DatasetError that lists the labels other than sky and not-sky."""
-    unknown = {label: n for label, n in Counter(labels).items() if label not in (SKY, NOT_SKY)}
-    if unknown:
-        listed = examples(f"{label!r} ({n} shapes)" for label, n in sorted(unknown.items()))
-        raise DatasetError(f"{path}: labels must be {SKY!r} or {NOT_SKY!r}, found {listed}")
 
 
 def checked_size(height: object, width: object) -> tuple[int, int]:
@@ -213,6 +198,14 @@ def place_patch(patch: np.ndarray, left: int, top: int, size: tuple[int, int]) -
     region = np.zeros(size, np.bool_)
     region[top : top + height, left : left + width] = patch
     return region
+
+
+def labelled_region(mask: SkyMask) -> tuple[str, np.ndarray]:
+    """What is written of a mask, label and pixels: its sky, or that all of it is not sky.
+
+    Without the latter nobody could tell an image without sky from one that nobody got to.
+    """
+    return (SKY, mask.sky) if mask.sky.any() else (NOT_SKY, ~mask.sky)
 
 
 def sky_box(sky: np.ndarray) -> tuple[int, int, int, int]:

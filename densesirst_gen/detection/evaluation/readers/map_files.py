@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets.names import SceneNames, folded_parts, without_suffixes
-from densesirst_gen.datasets.paths import examples
+from densesirst_gen.datasets.paths import MASK_SUFFIX, examples, pair_masks
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.marks import without_mark
 
@@ -93,8 +93,14 @@ def claim_files(
         If several files could be a scene's.
     """
     claims: dict[str, list[_Claim]] = defaultdict(list)
-    extra = []
+    extra: list[Path] = []
+    files = list(files)
+    paired = _of_relatives(folder, files, names) if suffix is None else {}
+    for scene, path in paired.items():
+        claims[scene].append(_Claim(path, "", (True, True)))
     for path in files:
+        if path in paired.values():
+            continue
         key = _key(folder, path, suffix)
         name, mark = (None, "") if key is None else _scene(key, names, marked=suffix is None)
         if name is not None and key is not None:
@@ -111,6 +117,15 @@ def claim_files(
         if claim.mark.lower() not in UNSAID
     }
     return Claims({name: claim.path for name, claim in best.items()}, (*extra, *beaten), marks)
+
+
+def _of_relatives(folder: Path, files: Iterable[Path], names: SceneNames) -> dict[str, Path]:
+    """The files of scenes ``a`` and ``a_pixels0``, of which ``a_pixels0.png`` could be of both."""
+    alike = {n for n in names.names if n.endswith(MASK_SUFFIX)}
+    alike = {n for n in alike if n.removesuffix(MASK_SUFFIX) in names.names}
+    alike |= {n.removesuffix(MASK_SUFFIX) for n in alike}
+    by_stem = {without_suffixes(p.relative_to(folder).as_posix()): p for p in files}
+    return pair_masks(by_stem, alike) if alike else {}
 
 
 def what_lies_there(files: Collection[Path]) -> str:

@@ -1,0 +1,50 @@
+"""Boxes of PASCAL VOC: ``Annotations/a.xml`` for ``JPEGImages/a.jpg``, parts in ``ImageSets``.
+
+Pixels are counted from 1, both ends included; where a box begins at 0, they are counted from 0 and
+the ends are not included.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from densesirst_gen.datasets.dataset import Dataset
+from densesirst_gen.datasets.dialects import from_dialect
+from densesirst_gen.datasets.inventory import Inventory, counted
+from densesirst_gen.datasets.paths import DatasetError
+from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
+from densesirst_gen.datasets.shapes import Labels, Shape, dataset_of, label_files
+from densesirst_gen.datasets.voc import VocFile, read_voc
+
+EXPECTS = "images, and an XML file of VOC for each, beside it or in Annotations/"
+
+
+def matches(inventory: Inventory) -> bool:
+    """Whether there are images and XML files of VOC with boxes."""
+    return bool(inventory.images) and bool(inventory.labels.get("VOC"))
+
+
+def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
+    """The images with the boxes of their XML files; images without one are not annotated."""
+    images, files, note = label_files(inventory, "VOC")
+    if not images:
+        raise DatasetError(f"{inventory.root}: no images in the voc layout")
+    found = {name: read_voc(path) for name, path in sorted(files.items())}
+    dialect = _dialect(found)
+    shapes = {name: _shapes(file, dialect) for name, file in found.items()}
+    remarks = [f"voc: labels read, {counted(files.values(), inventory.root)}"]
+    if dialect == "densesirst":
+        remarks.append("voc: boxes begin at 0, so ends are taken for not included")
+    remarks += [note] * bool(note)
+    return dataset_of(inventory, "voc", Labels(images, shapes, {}, remarks), given)
+
+
+def _dialect(files: dict[str, VocFile]) -> str:
+    lowest = [file.boxes[:, :2].min() for file in files.values() if len(file.boxes)]
+    return "densesirst" if lowest and min(lowest) < 1 else "devkit"
+
+
+def _shapes(file: VocFile, dialect: str) -> list[Shape]:
+    boxes = from_dialect(file.boxes, dialect) if len(file.boxes) else np.zeros((0, 4))
+    pairs = zip(file.categories, boxes.tolist(), strict=True)
+    return [Shape(category or "target", tuple(box)) for category, box in pairs]
