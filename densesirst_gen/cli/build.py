@@ -176,6 +176,7 @@ def build(
     creation_time()  # before SciPy is imported, which stumbles over a wrong date
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe
+    from densesirst_gen.datasets.notes import not_yet_told
     from densesirst_gen.sky.folder import mask_note
 
     dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
@@ -200,7 +201,7 @@ def build(
             progress=progress,
             tell=notes.append,
         )
-    tell_notes(notes, quiet=quiet)
+    tell_notes(not_yet_told(notes, [scene.mask for scene in dataset.scenes]), quiet=quiet)
     _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
     if strict and summary.set_aside:
         sys.exit(SET_ASIDE)

@@ -169,11 +169,12 @@ def _opened(
 
 
 def _measured(label: str, files: Sequence[SceneFile], jobs: int, quiet: bool) -> Measured:
+    from densesirst_gen.datasets.notes import not_yet_told
     from densesirst_gen.stats.measure import measure
 
     with progress_bar(quiet) as progress:
         measured = measure(files, label=label, jobs=jobs, progress=progress)
-    tell_notes(measured.notes, quiet=quiet)
+    tell_notes(not_yet_told(measured.notes, [file.mask for file in files]), quiet=quiet)
     for name, reason in measured.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     return measured

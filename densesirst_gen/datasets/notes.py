@@ -68,6 +68,12 @@ def mask_notes(masks: Sequence[Path]) -> list[str]:
     return grouped(notes, f"of {len(looked)} target masks looked at")
 
 
+def not_yet_told(notes: Iterable[str], masks: Sequence[Path | None]) -> list[str]:
+    """Notes of `grouped` on scenes, without those on masks if `mask_notes` looked at them all."""
+    all_looked_at = sum(mask is not None for mask in masks) <= SAMPLE
+    return [note for note in notes if not (all_looked_at and "scenes: mask: " in note)]
+
+
 def _notes_of(mask: Path) -> tuple[str, ...]:
     try:
         return read_mask(mask).notes

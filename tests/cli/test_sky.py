@@ -49,7 +49,7 @@ def test_predict_is_what_sky_does_by_itself(images: Path, tmp_path: Path) -> Non
     assert "6 masks predicted" in result.output
     assert (tmp_path / "look/sub/d.png").is_file()
     again = run("sky", "predict", images, "--out", tmp_path / "out", "--json")
-    rows = json.loads(again.output)["images"]
+    rows = json.loads(again.stdout)["images"]
     assert {row["name"] for row in rows} == {"a", "b.c", "sub/d", "e", "f", "g"}
     assert all(0 <= row["confidence"] <= 1 for row in rows)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from command_line import run
 
+from densesirst_gen.cli.options import FAILED
 from densesirst_gen.files.codec import encode_png
 
 SIDE = 64
@@ -103,3 +104,25 @@ def test_points_say_something_by_distance_only(tmp_path: Path) -> None:
     found, said = scores(tmp_path, results(tmp_path / "results.json"))
     assert found["targets"]["pd"] == pytest.approx(1)
     assert "the truth is points, not masks" in said
+
+
+def test_boxes_of_another_form_are_told(tmp_path: Path) -> None:
+    """Corners, where the sizes should be."""
+    yolo(tmp_path / "d")
+    rows = [
+        {"image_id": name, "category_id": 1, "bbox": list(box), "score": 0.9}
+        for name in NAMES
+        for box in BOXES
+    ]
+    (tmp_path / "r.json").write_text(json.dumps(rows))
+    done = run("evaluate", "-p", tmp_path / "r.json", "-d", tmp_path / "d", code=FAILED)
+    assert "Is bbox in that form?" in done.stderr
+
+
+def test_scenes_without_boxes_are_scored_with_the_others(tmp_path: Path) -> None:
+    yolo(tmp_path / "d")
+    image(tmp_path / "d/images/f2.png")
+    found, said = scores(tmp_path, results(tmp_path / "results.json"))
+    assert [row["n_truth"] for row in found["scenes"]] == [2, 2, 0]
+    assert found["coco"]["ap"] == pytest.approx(1)
+    assert "1 images have no text file or an empty one" in said

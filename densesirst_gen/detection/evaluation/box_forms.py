@@ -10,6 +10,7 @@ import numpy as np
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.detection.evaluation.errors import PredictionError
+from densesirst_gen.detection.evaluation.unmasked import unmasked_kind, unmasked_truth
 from densesirst_gen.detection.metrics import FoundBoxes, match_boxes
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.scene.annotate import annotate
@@ -126,7 +127,9 @@ def _sample(scene: SceneFile, found: FoundBoxes) -> _Sample | None:
     except (CodecError, SceneError):
         return None
     best = np.argsort(-found.scores, kind="stable")[:MOST]
-    return _Sample(found.where(best), annotate(labels).boxes, (labels.shape[0], labels.shape[1]))
+    size = labels.shape[0], labels.shape[1]
+    truth = unmasked_truth(scene, size) if unmasked_kind([scene]) else annotate(labels)
+    return _Sample(found.where(best), truth.boxes, size)
 
 
 def _form_notes(source: Path, samples: Sequence[_Sample], told: str) -> list[str]:
