@@ -16,6 +16,7 @@ from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
     SET_ASIDE,
+    colormap_option,
     common,
     open_dataset,
     path_in,
@@ -98,6 +99,7 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the backgrounds  [recognised]")
 @span_option
+@colormap_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
 @click.option("--copies", type=click.IntRange(1), default=1, help="scenes made of each background")

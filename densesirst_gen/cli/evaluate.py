@@ -15,6 +15,7 @@ from densesirst_gen.cli.numbers import Finite, jobs_type, side_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
+    colormap_option,
     open_dataset,
     path_in,
     path_out,
@@ -47,6 +48,7 @@ IDS = ("coco", "stem")
 )
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
 @span_option
+@colormap_option
 @click.option("--split", "names", type=path_in, help="file of the scenes to score")
 @click.option("--limit", type=click.IntRange(0), help="score the first N scenes only")
 @click.option(

@@ -11,6 +11,7 @@ import click
 from densesirst_gen.cli.numbers import Finite, jobs_type
 from densesirst_gen.cli.options import (
     LAYOUTS,
+    colormap_option,
     common,
     open_dataset,
     path_in,
@@ -33,6 +34,7 @@ def library() -> None:
 @click.option("--out", "-o", type=path_out, required=True, help="file to write, .npz")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the dataset  [recognised]")
 @span_option
+@colormap_option
 @click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
 @click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
 @click.option("--min-area", type=click.IntRange(1, 1_000_000), help="mask pixels")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("sirst", "devkit", "folders", "plain", "coco")
 DIALECTS = ("sirst", "densesirst", "devkit")
 FAILED, USAGE, SET_ASIDE, PROBLEMS, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
+COLORMAP = "densesirst_gen.colormap"
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but scenes were set aside (--strict),
 4 problems found, 5 refused (the output folder is in use or holds something else),
@@ -68,7 +69,7 @@ def open_dataset(
     root = Path(backgrounds).expanduser()
     if not root.is_dir() and root.suffix != ".json":
         raise click.BadParameter(f"{backgrounds} is not a folder", param_hint=hint)
-    return read_dataset(root, layout=layout, sky_dir=sky, span=span)
+    return read_dataset(root, layout=layout, sky_dir=sky, span=span, colormap=_colormap_given())
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
@@ -112,6 +113,33 @@ span_option = click.option(
     nargs=2,
     metavar="BLACK WHITE",
     help="values of black and white where images are not 8 bits deep  [from each image]",
+)
+
+
+def _keep_colormap(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    from densesirst_gen.files.codec import CodecError
+    from densesirst_gen.files.colormaps import check_colormap
+
+    try:
+        check_colormap(value)
+    except CodecError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    ctx.meta[COLORMAP] = value
+
+
+def _colormap_given() -> str | None:
+    """What ``--colormap`` of the command that runs says; None without."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(COLORMAP) if ctx else None
+
+
+colormap_option = click.option(
+    "--colormap",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep_colormap,
+    help="turn images in false colour back into gray: jet, ironbow, ... or a picture of the bar; "
+    "'brightness' takes colours as they are  [false colour is refused]",
 )
 
 

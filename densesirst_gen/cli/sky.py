@@ -14,6 +14,7 @@ from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
     PROBLEMS,
+    colormap_option,
     common,
     open_dataset,
     path_in,
@@ -58,6 +59,7 @@ def sky() -> None:
 @click.option("--overlay", type=path_out, help="folder for pictures with the sky's edge drawn")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
 @span_option
+@colormap_option
 @click.option("--split", type=path_in, help="file of the scenes to use")
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")

@@ -16,6 +16,7 @@ from densesirst_gen.cli.options import (
     LAYOUTS,
     PROBLEMS,
     SET_ASIDE,
+    colormap_option,
     common,
     open_dataset,
     path_in,
@@ -48,6 +49,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of DIR  [recognised]")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
+@colormap_option
 @click.option("--split", type=path_in, help="file of the scenes to measure")
 @click.option("--limit", type=click.IntRange(0), help="measure the first N scenes only")
 @click.option(

@@ -15,6 +15,7 @@ from densesirst_gen.cli.numbers import Finite, seed_type, workers_type
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     LAYOUTS,
+    colormap_option,
     common,
     open_dataset,
     path_in,
@@ -54,6 +55,7 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
 @click.option("--val", metavar="DIR", help="dataset to validate on  [the val split of --data]")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of --data  [recognised]")
 @span_option
+@colormap_option
 @click.option("--split", type=path_in, help="file of the scenes to train on  [the train split]")
 @click.option("--val-split", type=path_in, help="file of the scenes to validate on")
 @click.option("--out", "-o", type=path_out, help="folder to write  [run-DETECTOR]")
@@ -140,6 +142,7 @@ def train(
 @click.option("--images", "-i", required=True, metavar="DIR", help="images, or a dataset")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="of the images  [recognised]")
 @span_option
+@colormap_option
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write")
 @click.option(
     "--threshold",

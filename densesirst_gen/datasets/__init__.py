@@ -8,7 +8,7 @@ from typing import Protocol
 
 from densesirst_gen.datasets import coco_reader, devkit, folders, plain, sirst
 from densesirst_gen.datasets.coco_reader import read_coco
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
@@ -54,6 +54,7 @@ def read_dataset(
     layout: str | None = None,
     sky_dir: str | PathLike[str] | None = None,
     span: tuple[float, float] | None = None,
+    colormap: str | None = None,
 ) -> Dataset:
     """Find the scenes of a dataset; nothing is decoded.
 
@@ -67,11 +68,14 @@ def read_dataset(
         Folder of sky masks, ``NAME_pixels0.png`` or ``NAME.png``, in place of those of the layout.
     span : tuple of float, optional
         (black, white) of images that are not 8 bits deep. None: from each, see `Scene.levels`.
+    colormap : str, optional
+        What images in colour are painted with, such as ``jet`` or ``ironbow``: they are turned back
+        into gray levels. None: such images are refused. See `files.codec.read_image`.
 
     Raises
     ------
     DatasetError
-        If no layout fits, or the files do not fit together.
+        If no layout fits, the files do not fit together, or there is no such colormap.
     """
     root = Path(root)
     if layout is not None and layout not in LAYOUTS:
@@ -79,6 +83,7 @@ def read_dataset(
     inventory = take_inventory(root) if root.is_dir() else Inventory(root)
     dataset = LAYOUTS[layout or _recognised(inventory)].read(inventory)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
+    dataset = dataset if colormap is None else with_colormap(dataset, colormap)
     return dataset if span is None else with_span(dataset, span)
 
 

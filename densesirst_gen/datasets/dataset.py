@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from densesirst_gen.datasets.notes import mask_notes
+from densesirst_gen.datasets.notes import image_notes, mask_notes
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
-from densesirst_gen.files.codec import read_image, read_mask
+from densesirst_gen.files.codec import CodecError, read_image, read_mask
+from densesirst_gen.files.colormaps import check_colormap
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
 
@@ -37,6 +38,8 @@ class SceneFile:
     ignored : tuple of (x0, y0, x1, y1)
         Boxes, half-open, px, of regions that are neither target nor background: a detection there
         is not judged.
+    colormap : str, optional
+        What an image in colour is painted with; see `densesirst_gen.files.codec.read_image`.
     """
 
     name: str
@@ -45,6 +48,7 @@ class SceneFile:
     sky: Path | None = None
     span: tuple[float, float] | None = None
     ignored: tuple[tuple[float, float, float, float], ...] = ()
+    colormap: str | None = None
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
@@ -80,7 +84,7 @@ class SceneFile:
         SceneError
             If a mask has another size than the image; masks are never resized.
         """
-        image = read_image(self.image)
+        image = read_image(self.image, colormap=self.colormap)
         notes = [f"image: {note}" for note in image.notes]
         labels = self._read_labels(image.array.shape, notes)
         sky = self._read_mask("sky", image.array.shape, notes)
@@ -147,13 +151,15 @@ class Dataset:
     def notes(self) -> list[str]:
         """What a careful reader should know.
 
-        Where files are missing that others have, which are reached by links, and what target masks
-        are not black and white; for the last, up to 100 masks, evenly spread, are decoded.
+        Where files are missing that others have, which are reached by links, what target masks are
+        not black and white, and what images are in colour or otherwise not plainly gray; for the
+        last two, up to 100 of each, evenly spread, are looked at.
         """
         notes = [
             *self._gaps("mask", "read as without targets"),
             *self._gaps("sky", "not annotated"),
             *mask_notes([scene.mask for scene in self.scenes if scene.mask]),
+            *image_notes([(s.image, s.colormap) for s in self.scenes if s.files()]),
         ]
         if linked := self.linked():
             notes.append(f"{len(linked)} scenes are reached by symbolic links: {examples(linked)}")
@@ -242,6 +248,21 @@ def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
     if not span[0] < span[1]:
         raise DatasetError(f"span must be (black, white) with black < white, got {span}")
     return replace(dataset, scenes=tuple(replace(s, span=span) for s in dataset.scenes))
+
+
+def with_colormap(dataset: Dataset, colormap: str) -> Dataset:
+    """The dataset with images in colour declared to be painted with a colormap.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such colormap.
+    """
+    try:
+        check_colormap(colormap)
+    except CodecError as error:
+        raise DatasetError(str(error)) from error
+    return replace(dataset, scenes=tuple(replace(s, colormap=colormap) for s in dataset.scenes))
 
 
 def check_names(names: Mapping[str, object]) -> None:
