@@ -18,6 +18,7 @@ from densesirst_gen.cli.options import (
     path_out,
     select,
     span_option,
+    tell_images,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def library_extract(
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
     dataset = open_dataset(backgrounds, layout, span=span)
+    tell_images(dataset.scenes, quiet=quiet)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
     with workers(jobs, [make_library.__module__]) as run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import click
 from densesirst_gen.files.regular import NotRegularError, check_regular
 
 if TYPE_CHECKING:
-    from densesirst_gen.datasets import Dataset
+    from densesirst_gen.datasets import Dataset, SceneFile
 
 LAYOUTS = ("sirst", "devkit", "folders", "plain", "coco")
 DIALECTS = ("sirst", "densesirst", "devkit")
@@ -70,6 +70,15 @@ def open_dataset(
     if not root.is_dir() and root.suffix != ".json":
         raise click.BadParameter(f"{backgrounds} is not a folder", param_hint=hint)
     return read_dataset(root, layout=layout, sky_dir=sky, span=span, colormap=_colormap_given())
+
+
+def tell_images(files: Sequence[SceneFile], *, quiet: bool) -> None:
+    """Say on stderr what images are in colour or otherwise not plainly gray, by a sample."""
+    from densesirst_gen.datasets.notes import image_notes
+
+    images = [(file.image, file.colormap) for file in files if file.files()]
+    for note in () if quiet else image_notes(images):
+        click.echo(printable(f"note: {note}"), err=True)
 
 
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:

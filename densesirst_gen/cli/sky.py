@@ -25,6 +25,7 @@ from densesirst_gen.cli.options import (
     sky_cache_option,
     sky_store,
     span_option,
+    tell_images,
 )
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def sky_predict(
     dataset = open_dataset(images, layout, hint="DIR", span=span)
     names = set(select(dataset, split, limit))
     files = [file for file in dataset.scenes if file.name in names]
+    tell_images(files, quiet=quiet)
     with progress_bar(quiet) as progress:
         rows = predict_folder(
             files,

@@ -102,8 +102,12 @@ def tables(name: str) -> list[np.ndarray]:
 
 
 def distance_to(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """How far each of some colours (n, 3) is from the nearest of a colormap, in levels."""
-    return np.asarray(cKDTree(_dense(table)).query(colours)[0])
+    """How far each of some colours (n, 3) is from the nearest of a colormap, in levels.
+
+    At most `NEAR`: what lies beyond is not looked for.
+    """
+    tree = cKDTree(_dense(table))
+    return np.minimum(tree.query(colours, distance_upper_bound=NEAR)[0], NEAR)
 
 
 def _levels_and_distance(levels: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

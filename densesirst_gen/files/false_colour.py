@@ -27,7 +27,7 @@ BENT = 1.6
 """How much farther from one straight line than from the curve they lie, at least."""
 SHARE = 0.95
 CELL = 8
-N_LOOKED_AT, N_NODES, N_COLOURS = 20_000, 400, 1_000
+N_LOOKED_AT, N_NODES, N_COLOURS = 20_000, 300, 500
 
 
 def check_no_false_colour(colours: np.ndarray) -> None:

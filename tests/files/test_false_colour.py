@@ -175,3 +175,13 @@ def test_stats_by_colormap(tmp_path: Path) -> None:
     assert "3 of 3 images looked at: false colour, ironbow inverted" in done.stderr
     done = CliRunner().invoke(cli, ["stats", folder])
     assert "f0.png: false colour, not brightness: its colours are those of ironbow" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["library extract", "sky predict"])
+def test_library_and_sky_tell_of_true_colour(tmp_path: Path, command: str) -> None:
+    (tmp_path / "d").mkdir()
+    colours = RNG.integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(colours).save(tmp_path / "d/a.png")
+    arguments = [*command.split(), str(tmp_path / "d"), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, arguments)
+    assert "note: 1 of 1 images looked at: true colour (a.png)" in done.stderr
