@@ -148,11 +148,14 @@ class SaidOfCounts(NamedTuple):
         Values that mean no data.
     span_table : Path, optional
         See `densesirst_gen.datasets.span.with_span_table`.
+    colormap : str, optional
+        Of images in false colour, see `densesirst_gen.files.colormaps`.
     """
 
     span: tuple[float, float] | None = None
     nodata: tuple[float, ...] | None = None
     span_table: Path | None = None
+    colormap: str | None = None
 
 
 NOTHING_SAID = SaidOfCounts()
@@ -228,16 +231,34 @@ common_options = (
 )
 
 
+def _known_colormap(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Any:
+    from densesirst_gen.files.codec import CodecError
+    from densesirst_gen.files.colormaps import check_colormap
+
+    try:
+        check_colormap(name)
+    except CodecError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+    return name
+
+
 def span_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what values of images mean; a command gets them as ``counts``."""
 
     @wraps(command)
     def saying(*args: Any, **values: Any) -> Any:
         span, table = values.pop("span"), values.pop("span_table")
-        nodata = values.pop("nodata") or None
-        return command(*args, counts=SaidOfCounts(span, nodata, table), **values)
+        nodata, colormap = values.pop("nodata") or None, values.pop("colormap")
+        return command(*args, counts=SaidOfCounts(span, nodata, table, colormap), **values)
 
     for option in (
+        click.option(
+            "--colormap",
+            metavar="NAME",
+            callback=_known_colormap,
+            help="turn images in false colour back into gray: jet, ironbow, ... or a picture of "
+            "the bar; 'brightness' takes colours as they are  [false colour is refused]",
+        ),
         click.option(
             "--span-table",
             type=path_in,

@@ -20,7 +20,7 @@ from densesirst_gen.datasets import (
     yolo,
 )
 from densesirst_gen.datasets.coco_reader import read_coco
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_sky, with_span
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
 from densesirst_gen.datasets.pairing import several_sets
 from densesirst_gen.datasets.paths import DatasetError, examples
@@ -88,6 +88,7 @@ def read_dataset(
     masks_from: str | None = None,
     ignore: str | Iterable[str] = (),
     read_as: ReadAs | None = None,
+    colormap: str | None = None,
 ) -> Dataset:
     """Find the scenes of a dataset, and what the values of its images mean.
 
@@ -122,11 +123,14 @@ def read_dataset(
         Globs of files and folders that are passed over, by path or by name.
     read_as : ReadAs, optional
         The last six and the layout in one, in their place.
+    colormap : str, optional
+        What images in colour are painted with, such as ``jet`` or ``ironbow``: they are turned back
+        into gray levels. None: such images are refused. See `files.codec.read_image`.
 
     Raises
     ------
     DatasetError
-        If no layout fits, or the files do not fit together.
+        If no layout fits, the files do not fit together, or there is no such colormap.
     """
     root = Path(root)
     given = read_as or ReadAs.of(layout, images, masks, split_files, category, masks_from, ignore)
@@ -142,6 +146,7 @@ def read_dataset(
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
     remarks = (*dataset.remarks, *_other_labels(name, inventory), *held_back_twice(dataset))
     dataset = replace(dataset, remarks=remarks, read_as=given.to_dict(root))
+    dataset = dataset if colormap is None else with_colormap(dataset, colormap)
     dataset = dataset if span is None else with_span(dataset, span)
     if span_table is not None:
         dataset = with_span_table(dataset, Path(span_table))

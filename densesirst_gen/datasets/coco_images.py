@@ -17,7 +17,7 @@ from densesirst_gen.datasets.dataset import check_names
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.names import Parts, folded_parts
 from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
-from densesirst_gen.files.codec import FORMATS, MAX_PIXELS, CodecError, read_image
+from densesirst_gen.files.codec import FORMATS, MAX_PIXELS, CodecError, read_size
 
 MASK_FOLDER = re.compile(r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)")
 PART = re.compile(r"train|val|test|dev")
@@ -132,7 +132,7 @@ def _size(record: Record, path: Path, findings: Findings) -> tuple[int, int]:
         return height, width
     findings.add(NO_SIZE, f"{path.name}, {record.get('height')} x {record.get('width')}")
     try:
-        shape = read_image(path).array.shape
+        shape = read_size(path)
     except (CodecError, OSError):  # which is told when the scene is loaded
         return 0, 0
     return shape[0], shape[1]

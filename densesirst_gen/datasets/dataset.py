@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.datasets.notes import mask_notes
+from densesirst_gen.datasets.notes import image_notes, mask_notes
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
-from densesirst_gen.files.codec import read_image, read_mask
+from densesirst_gen.files.codec import CodecError, Decoded, read_image, read_mask
+from densesirst_gen.files.colormaps import check_colormap
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, SceneError, is_void
@@ -41,6 +42,8 @@ class SceneFile:
     ignored : tuple of (x0, y0, x1, y1)
         Boxes, half-open, px, of regions that are neither target nor background: a detection there
         is not judged.
+    colormap : str, optional
+        What an image in colour is painted with; see `densesirst_gen.files.codec.read_image`.
     """
 
     name: str
@@ -50,6 +53,7 @@ class SceneFile:
     span: tuple[float, float] | None = None
     ignored: tuple[tuple[float, float, float, float], ...] = ()
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    colormap: str | None = None
 
     def files(self) -> tuple[Path, ...]:
         """The files that exist of image, mask and sky."""
@@ -95,17 +99,18 @@ class SceneFile:
         SceneError
             If a mask has another size than the image; masks are never resized.
         """
-        image = read_image(self.image)
+        image = read_image(self.image, colormap=self.colormap)
         notes = [f"image: {note}" for note in image.notes]
         labels = self._read_labels(image.array.shape, notes)
         sky = self._read_mask("sky", image.array.shape, notes)
-        return self._scene(image.array, labels, sky, notes), notes
+        return self._scene(image, labels, sky, notes), notes
 
     def _scene(
-        self, image: np.ndarray, labels: np.ndarray, sky: np.ndarray | None, notes: list[str]
+        self, decoded: Decoded, labels: np.ndarray, sky: np.ndarray | None, notes: list[str]
     ) -> Scene:
+        image = decoded.array
         counts = self.counts.get(image.dtype.name)
-        void = is_void(image, counts.nodata) if counts else None
+        void = is_void(image, absent_in(decoded, counts.nodata if counts else ()))
         if void is not None:
             notes.append(f"image: {np.count_nonzero(void)} pixels without data")
         if image.dtype == np.uint8:
@@ -133,6 +138,11 @@ class SceneFile:
             )
         notes.extend(f"{kind}: {note}" for note in mask.notes)
         return mask.array
+
+
+def absent_in(decoded: Decoded, nodata: Sequence[float]) -> tuple[float, ...]:
+    """The values of an image that mean no data: some, and what its file says does."""
+    return tuple(nodata) if decoded.nodata is None else (*nodata, decoded.nodata)
 
 
 @dataclass(frozen=True)
@@ -182,13 +192,15 @@ class Dataset:
     def notes(self) -> list[str]:
         """What a careful reader should know.
 
-        Where files are missing that others have, which are reached by links, and what target masks
-        are not black and white; for the last, up to 100 masks, evenly spread, are decoded.
+        Where files are missing that others have, which are reached by links, what target masks are
+        not black and white, and what images are in colour or otherwise not plainly gray; for the
+        last two, up to 100 of each, evenly spread, are looked at.
         """
         notes = [
             *self._gaps("mask", "read as without targets"),
             *self._gaps("sky", "not annotated"),
             *mask_notes([scene.mask for scene in self.scenes if scene.mask]),
+            *image_notes([(s.image, s.colormap) for s in self.scenes if s.files()]),
         ]
         if linked := self.linked():
             notes.append(f"{len(linked)} scenes are reached by symbolic links: {examples(linked)}")
@@ -277,6 +289,21 @@ def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
     if not span[0] < span[1]:
         raise DatasetError(f"span must be (black, white) with black < white, got {span}")
     return replace(dataset, scenes=tuple(replace(s, span=span) for s in dataset.scenes))
+
+
+def with_colormap(dataset: Dataset, colormap: str) -> Dataset:
+    """The dataset with images in colour declared to be painted with a colormap.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such colormap.
+    """
+    try:
+        check_colormap(colormap)
+    except CodecError as error:
+        raise DatasetError(str(error)) from error
+    return replace(dataset, scenes=tuple(replace(s, colormap=colormap) for s in dataset.scenes))
 
 
 def check_names(names: Mapping[str, object]) -> None:

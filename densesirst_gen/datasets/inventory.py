@@ -19,11 +19,11 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from densesirst_gen.datasets.masklike import looks_like_mask
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
 LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
 CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
-OTHER_IMAGES = (".webp", ".gif", ".pgm", ".ppm", ".jp2", ".avif", ".heic", ".fits")
+OTHER_IMAGES = (".gif", ".jp2", ".avif", ".heic")
 ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".seq")
@@ -145,8 +145,8 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
         if ignore and is_ignored(f"{folder}/{entry.name}".lstrip("/"), ignore):
             continue
         path, suffix = Path(entry.path), os.path.splitext(entry.name)[1].lower()
-        if suffix in FORMATS:
-            _add(folders[folder], path, entry)
+        if suffix in FORMATS and is_image_file(path):
+            _add(folders[folder], path, entry, others)
         elif kind := kinds.of(path):
             labels[kind].append(path)
         elif suffix in LIST_SUFFIXES:
@@ -206,12 +206,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         raise DatasetError(f"{entry.path}: not a regular file ({error.strerror})") from error
 
 
-def _add(files: dict[str, Path], path: Path, entry: os.DirEntry[str]) -> None:
+def _add(
+    files: dict[str, Path], path: Path, entry: os.DirEntry[str], others: dict[str, list[Path]]
+) -> None:
     if not entry.is_file():
         raise DatasetError(f"{path}: not a regular file")
-    other = files.setdefault(os.path.splitext(entry.name)[0], path)
-    if other is not path:
-        raise DatasetError(f"1 scene names come twice: {other} and {path}")
+    stem = os.path.splitext(entry.name)[0]
+    rivals = [p for p in (files.get(stem), path) if p is not None]
+    images = [p for p in rivals if p.suffix.lower() not in OFTEN_BESIDE] or rivals
+    if len(images) > 1:
+        raise DatasetError(f"1 scene names come twice: {images[0]} and {path}")
+    files[stem] = images[0]
+    for beside in (p for p in rivals if p is not images[0]):
+        others[beside.suffix.lower()].append(beside)
 
 
 # ---- images and masks

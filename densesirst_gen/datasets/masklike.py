@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from densesirst_gen.files.codec import FORMATS, MAX_PIXELS
+from densesirst_gen.files.codec import BRIGHTNESS, MAX_PIXELS, CodecError, read_image
 
+BY_PILLOW = ("BMP", "JPEG", "PNG", "PPM", "WEBP")
 PLAIN = ("1", "L", "LA", "P", "RGB", "RGBA")
 FEW = 16
 """Distinct values of a mask with a few shades at its edges, at most."""
@@ -27,19 +28,31 @@ def looks_like_mask(path: Path) -> bool | None:
         None for an image of one value, which may be either, and for what can't be decoded.
     """
     try:
-        with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+        with Image.open(path, formats=BY_PILLOW) as image:
             if image.width * image.height > MAX_PIXELS:
                 return None
             if image.mode not in PLAIN:
                 return _few_values(np.asarray(image))
             colours = image.getcolors(FEW)
             gray = None if colours else np.asarray(image.convert("L"))
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+    except UnidentifiedImageError:
+        return _by_values(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if gray is not None:
         return _two_ends(gray)
     assert colours is not None
     return _mostly_two([n for n, _ in colours])
+
+
+def _by_values(path: Path) -> bool | None:
+    """Of TIFF, arrays and others that Pillow does not read right."""
+    try:
+        values = read_image(path, colormap=BRIGHTNESS).array
+    except CodecError:
+        return None
+    found = _few_values(values)
+    return _two_ends(values) if found is False and values.dtype == np.uint8 else found
 
 
 def _few_values(values: np.ndarray) -> bool | None:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from densesirst_gen.files.codec import CodecError, read_mask
+from densesirst_gen.files.codec import CodecError, read_head, read_image, read_mask
 
 Item = TypeVar("Item")
 
 SAMPLE = 100
-"""Target masks that are looked at before work begins."""
+"""Target masks that are looked at before work begins, and images."""
+SAMPLE_PX = 50_000_000
+"""Pixels of images that are decoded for it, at most."""
 
 
 def grouped(notes: Iterable[tuple[str, str]], of: str) -> list[str]:
@@ -79,3 +81,27 @@ def _notes_of(mask: Path) -> tuple[str, ...]:
         return read_mask(mask).notes
     except CodecError:
         return ()
+
+
+def image_notes(images: Sequence[tuple[Path, str | None]]) -> list[str]:
+    """What is to be said of images, by a sample of them, evenly spread.
+
+    Only those are decoded that are not plainly gray by their heads. An image that can't be decoded
+    is passed over: its scene will be set aside and told of.
+
+    Parameters
+    ----------
+    images : sequence of (Path, str or None)
+        Files, and what each is painted with, see `read_image`.
+    """
+    looked, left = spread(images, SAMPLE), SAMPLE_PX
+    notes = []
+    for path, colormap in looked:
+        try:
+            head = read_head(path)
+            left -= 0 if head.is_plain else head.height * head.width
+            if not head.is_plain and left >= 0:
+                notes += [(path.name, note) for note in read_image(path, colormap=colormap).notes]
+        except CodecError:
+            continue
+    return grouped(notes, f"of {len(looked)} images looked at")

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from densesirst_gen.files.atomic import RefusedError
-from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
 MASK_SUFFIX = "_pixels0"
 N_EXAMPLES = 5
@@ -86,8 +86,9 @@ def has_link(root: Path, path: Path) -> bool:
 def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[str, Path]:
     """The image files of one folder of a dataset, by scene name.
 
-    Hidden files and folders (``.DS_Store``, ``._a.png``) and files with other suffixes are passed
-    over. Symbolic links are followed, to files and to folders.
+    Hidden files and folders (``.DS_Store``, ``._a.png``), files with other suffixes, and arrays and
+    the like beside an image of the same name are passed over. Symbolic links are followed, to files
+    and to folders.
 
     Parameters
     ----------
@@ -115,8 +116,14 @@ def list_images(root: Path, folder: str = "", *, nested: bool = False) -> dict[s
         if path.suffix.lower() in FORMATS:
             if not path.is_file():
                 raise DatasetError(f"{path}: not a regular file, nor a link to one")
-            pairs.append((path.relative_to(base).with_suffix("").as_posix(), path))
-    return unique(pairs)
+            if is_image_file(path):
+                pairs.append((path.relative_to(base).with_suffix("").as_posix(), path))
+    named = {name for name, path in pairs if path.suffix.lower() not in OFTEN_BESIDE}
+    return unique(
+        (name, path)
+        for name, path in pairs
+        if name not in named or path.suffix.lower() not in OFTEN_BESIDE
+    )
 
 
 def _visible_files(base: Path, nested: bool) -> Iterator[Path]:

@@ -12,12 +12,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, absent_in
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.codec import CodecError, read_image
 from densesirst_gen.files.manifest import MANIFEST
-from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, counts_of, look
+from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, absent_values, counts_of, look
 
 N_SAMPLED = 32
 """Images that are decoded, evenly spread over the data set."""
@@ -90,7 +90,9 @@ def _seen(scenes: Sequence[SceneFile], nodata: Sequence[float] | None) -> list[_
     found = []
     for scene in spread([scene for scene in scenes if scene.files()], N_SAMPLED):
         try:
-            seen = look(read_image(scene.image).array, nodata)
+            image = read_image(scene.image, colormap=scene.colormap)
+            absent = absent_values(image.array) if nodata is None else nodata
+            seen = look(image.array, absent_in(image, absent))
         except (CodecError, OSError):
             continue
         found += [_Seen(scene, seen)] if seen else []

@@ -13,6 +13,7 @@ from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.sequences import torn
 from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.files.codec import FORMATS
 from densesirst_gen.files.regular import read_bytes
 
 MAX_BYTES = 50_000_000
@@ -141,7 +142,7 @@ def _lines(path: str | PathLike[str]) -> list[str]:
 def _bare(line: str) -> str:
     name = line.strip()
     suffix = PurePosixPath(name).suffix.lower()
-    return name[: -len(suffix)] if suffix in (".png", ".bmp", ".jpg", ".tif", ".tiff") else name
+    return name[: -len(suffix)] if suffix in FORMATS else name
 
 
 def _is_list(path: Path, known: SceneNames) -> bool:

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.files.codec import CodecError, read_head
 
 N_OPENED = 64
-BITS = {"1": "1 bit", "I;16": "16 bit", "I;16B": "16 bit", "I": "32 bit", "F": "float"}
 
 
 @dataclass(frozen=True)
@@ -141,11 +138,12 @@ def _heads(scenes: Sequence[SceneFile]) -> tuple[dict[str, int], dict[str, int]]
     files = [scene for scene in scenes if scene.files()]
     for scene in files[:: max(1, len(files) // N_OPENED)][:N_OPENED]:
         try:
-            with Image.open(scene.image, formats=sorted(set(FORMATS.values()))) as image:
-                depths[BITS.get(image.mode, "8 bit")] += 1
-                sizes[f"{image.width} x {image.height}"] += 1
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            head = read_head(scene.image)
+        except CodecError:
             depths["unreadable"] += 1
+        else:
+            depths[head.depth] += 1
+            sizes[f"{head.width} x {head.height}"] += 1
     return dict(depths.most_common()), dict(sizes.most_common())
 
 

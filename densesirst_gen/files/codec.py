@@ -1,9 +1,10 @@
 """Bytes of an image file to arrays and back: the one module that knows image codecs.
 
-Reading is strict. Pillow decodes, because it raises where OpenCV returns half an image, and a JPEG
-has to be whole (`densesirst_gen.files.jpeg`); pixels keep their bit depth, nothing is rotated or
-rescaled, whatever the format, and what was decided about a file is told in notes. Writing is
-lossless.
+Reading is strict. What a file is, its first bytes say (`densesirst_gen.files.kinds`). TIFF is read
+by tifffile (`densesirst_gen.files.tiff`), NPY, FITS and deep PGM by `densesirst_gen.files.arrays`,
+all others by Pillow (`densesirst_gen.files.by_pillow`). A file has to be whole; pixels keep their
+bit depth, nothing is rotated or rescaled, whatever the format, and what was decided about a file is
+told in notes. Writing is lossless.
 """
 
 from __future__ import annotations
@@ -19,15 +20,46 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
-from densesirst_gen.files.jpeg import is_whole
-from densesirst_gen.files.png import has_all_rows, is_interlaced, may_have_all_rows
+from densesirst_gen.files.arrays import (
+    fits_head,
+    is_npy_image,
+    npy_head,
+    read_deep_pnm,
+    read_fits,
+    read_npy,
+)
+from densesirst_gen.files.by_pillow import identify, read_by_pillow
+from densesirst_gen.files.colormaps import BRIGHTNESS, inverted
+from densesirst_gen.files.false_colour import check_no_false_colour
+from densesirst_gen.files.kinds import kind_of, not_read
+from densesirst_gen.files.mask_rule import mask_of
+from densesirst_gen.files.raster import CodecError, Raster
 from densesirst_gen.files.regular import NotRegularError, open_regular, read_bytes
-from densesirst_gen.files.tiff import ORIENTATION, has_whole_jpegs, unrotated
+from densesirst_gen.files.tiff import read_tiff, tiff_depth, tiff_nodata, tiff_size
 
+__all__ = [
+    "BRIGHTNESS",
+    "FORMATS",
+    "MAX_PIXELS",
+    "OFTEN_BESIDE",
+    "TRUE_COLOUR",
+    "CodecError",
+    "Decoded",
+    "Head",
+    "encode_palette_png",
+    "encode_png",
+    "encode_tiff",
+    "is_image_file",
+    "nodata_of",
+    "png_text",
+    "read_head",
+    "read_image",
+    "read_mask",
+    "read_size",
+    "with_png_text",
+]
 MAX_PIXELS = 100_000_000
 FORMATS = {
     ".png": "PNG",
@@ -36,23 +68,25 @@ FORMATS = {
     ".tiff": "TIFF",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".pgm": "PPM",
+    ".ppm": "PPM",
+    ".pnm": "PPM",
+    ".npy": "NPY",
+    ".fits": "FITS",
+    ".fit": "FITS",
 }
+OFTEN_BESIDE = (".webp", ".pgm", ".ppm", ".pnm", ".npy", ".fits", ".fit")
+"""Suffixes of files that often are copies of an image, or something else, beside the image."""
 PNG_HEADER = 33
 """Bytes of a PNG's signature and first chunk, IHDR."""
-PLAIN_MODES = {  # of Pillow, and the mode without bit packing, alpha or palette
-    **dict.fromkeys(("1", "L", "LA"), "L"),
-    **dict.fromkeys(("P", "PA", "RGB", "RGBA"), "RGB"),
-    **{mode: mode for mode in ("I", "I;16", "I;16B", "I;16L", "F")},
-}
 
 # BT.601 in 15 bits, cut and not rounded: what OpenCV (libpng) makes of a colour PNG when it is
 # asked for gray, and so how the gray images of DenseSIRST were made.
 GRAY_WEIGHTS = (9797, 19234, 3737)
 GRAY_SHIFT = 15
-
-
-class CodecError(ValueError):
-    """A file that does not hold the image that it should; the message names file and reason."""
+TRUE_COLOUR = "true colour"
+DEPTHS = {"1": "1 bit", "I;16": "16 bit", "I;16B": "16 bit", "I": "32 bit", "F": "float"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +99,53 @@ class Decoded:
         Gray image or mask.
     notes : tuple of str
         Such as "alpha ignored"; empty for a plain gray file.
+    nodata : float, optional
+        What the file itself says to mean that a pixel has no value, in the values of `array`.
     """
 
     array: np.ndarray
     notes: tuple[str, ...] = ()
+    nodata: float | None = None
 
 
-def read_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Decoded:
+@dataclass(frozen=True)
+class Head:
+    """What the head of an image file says.
+
+    Parameters
+    ----------
+    height, width : int
+    depth : str
+        Such as "8 bit" or "float".
+    is_plain : bool
+        Whether it is gray by its head, of 8 or 16 bits, with nothing to note in reading.
+    """
+
+    height: int
+    width: int
+    depth: str
+    is_plain: bool
+
+
+def read_image(
+    path: str | PathLike[str], *, colormap: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Decoded:
     """Decode a gray image.
 
-    Colour becomes gray by BT.601, palettes are expanded first, alpha is ignored. 16-bit values are
-    never reduced to 8 bits.
+    Colour becomes gray by BT.601, palettes are expanded first, alpha is ignored. Values of 16 bits
+    are never reduced to 8, and integers of other types and doubles come out as uint16 or float32,
+    without loss or not at all.
 
     Parameters
     ----------
     path : path
-        PNG, BMP, TIFF or JPEG, known by content.
+        PNG, BMP, TIFF, JPEG, WebP, PGM or PPM, NPY, or FITS (with the extra ``fits``), known by
+        content.
+    colormap : str, optional
+        What images in colour are painted with, see `densesirst_gen.files.colormaps`: it is turned
+        back into gray levels of 8 bits. ``brightness``: nothing, whatever they look like. None:
+        brightness counts, and colours that all lie on one curve, as those of a colormap do, are
+        refused.
     max_pixels : int
         Larger images are refused before they are decoded. Above 179 million pixels Pillow's own
         limit, ``PIL.Image.MAX_IMAGE_PIXELS``, has to be raised as well.
@@ -93,9 +158,10 @@ def read_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> De
     Raises
     ------
     CodecError
-        If the file is missing, empty, truncated, corrupt, too large, or of an unsupported mode.
+        If the file is missing, empty, truncated, corrupt, too large, in false colour, of a kind
+        that is not read, or holds several frames.
     """
-    return _decode(Path(path), max_pixels, _gray)
+    return _read(Path(path), max_pixels, partial(_gray, colormap=colormap))
 
 
 def read_mask(
@@ -107,8 +173,9 @@ def read_mask(
 ) -> Decoded:
     """Decode a mask.
 
-    What is on: in a palette mask, every index but 0; in all others what is above `threshold`, in
-    colours that of the largest channel. A mask in which nothing is above it holds numbers and no
+    What is on: in a palette mask whose index 0 is black, every index but 0 and the void of Pascal
+    VOC; in all others, also by a palette of gray levels, what is above `threshold`, in colours that
+    of the largest channel. A mask in which nothing is above it holds numbers and no
     gray levels, such as {0, 1}, classes or instances: there every value but 0 is on, and of
     fractions up to 1 what is above 0.5. Notes tell whatever is not plainly black and white.
 
@@ -133,7 +200,7 @@ def read_mask(
     CodecError
         As `read_image`, or for an inverted mask, or values that are negative or no numbers.
     """
-    return _decode(Path(path), max_pixels, partial(_mask, threshold=threshold, sparse=sparse))
+    return _read(Path(path), max_pixels, partial(_mask, threshold=threshold, sparse=sparse))
 
 
 def read_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -144,9 +211,44 @@ def read_size(path: str | PathLike[str]) -> tuple[int, int]:
     CodecError
         If the file is missing, or no image.
     """
+    head = read_head(path)
+    return head.height, head.width
+
+
+def read_head(path: str | PathLike[str]) -> Head:
+    """What the head of an image file says; nothing is decoded.
+
+    Raises
+    ------
+    CodecError
+        If the file is missing, or no image.
+    """
     try:
-        image = _identify(_read_bytes(Path(path)))
-        return image.height, image.width
+        data = _read_bytes(Path(path))
+        return _head(data, kind_of(data))
+    except Exception as error:  # on hostile bytes decoders raise anything
+        raise CodecError(f"{path}: {error}") from error
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file may be an image, by its suffix; of arrays also by their shape."""
+    suffix = path.suffix.lower()
+    return suffix in FORMATS and (suffix != ".npy" or is_npy_image(path))
+
+
+def nodata_of(path: str | PathLike[str]) -> float | None:
+    """The value that a file declares to mean "no value here": GDAL's tag of a TIFF; else None.
+
+    As it stands in the file; `Decoded.nodata` has it in the values of the array.
+
+    Raises
+    ------
+    CodecError
+        If the file is missing, or no image.
+    """
+    try:
+        data = _read_bytes(Path(path))
+        return tiff_nodata(data) if kind_of(data) == "TIFF" else None
     except Exception as error:  # on hostile bytes decoders raise anything
         raise CodecError(f"{path}: {error}") from error
 
@@ -243,24 +345,17 @@ def _saved(image: Image.Image, kind: str, **options: int) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(
-    path: Path, max_pixels: int, interpret: Callable[[ImageFile, np.ndarray | None], Decoded]
-) -> Decoded:
+def _read(path: Path, max_pixels: int, meaning: Callable[[Raster], Decoded]) -> Decoded:
     try:
         data = _read_bytes(path)
-        image = _identify(data)
-        if image.width * image.height > max_pixels:
-            raise CodecError(f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
-        if image.format == "PNG":
-            _identify(data).verify()  # the checksums, which decoding passes over
-        _check_rows(image, data)
-        deep = _deep_colours(image, unrotated(data))
-        notes = _container_notes(path, image, data)
-        _check_whole(image, data)
-        decoded = interpret(image, deep)
+        kind = kind_of(data)
+        raster = _raster(data, kind, max_pixels)
+        decoded = meaning(raster)
     except Exception as error:  # on hostile bytes decoders raise anything
         raise CodecError(f"{path}: {error}") from error
-    return Decoded(decoded.array, (*notes, *decoded.notes))
+    other = kind != FORMATS.get(path.suffix.lower(), kind)
+    notes = (f"holds {kind} data",) if other else ()
+    return Decoded(decoded.array, (*notes, *raster.notes, *decoded.notes), raster.nodata)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -275,151 +370,42 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _identify(data: bytes) -> ImageFile:
-    """The image, upright or not, as it lies in the file."""
-    try:
-        return Image.open(BytesIO(unrotated(data)), formats=sorted(set(FORMATS.values())))
-    except UnidentifiedImageError:
-        head = data[:200].lstrip().lower()
-        if head.startswith(b"version https://git-lfs"):
-            raise CodecError("a Git-LFS pointer, not an image: run `git lfs pull`") from None
-        if head.startswith((b"<!doctype html", b"<html")):
-            raise CodecError("looks like an HTML page, not an image") from None
-        raise CodecError("not a PNG, BMP, TIFF or JPEG image") from None
+def _raster(data: bytes, kind: str, max_pixels: int) -> Raster:
+    if not kind:
+        raise CodecError(not_read(data))
+    own = {"TIFF": read_tiff, "NPY": read_npy, "FITS": read_fits, "PPM": read_deep_pnm}
+    raster = own[kind](data, max_pixels) if kind in own else None
+    return read_by_pillow(data, kind, max_pixels) if raster is None else raster
 
 
-def _check_rows(image: ImageFile, data: bytes) -> None:
-    """CodecError, before decoding, if the file can't have as many rows as it says."""
-    if image.format == "PNG" and not may_have_all_rows(data):
-        raise CodecError(f"truncated: too few data for {image.width} x {image.height} pixels")
-    ends = [tile[1][3] if tile[0] == "raw" and tile[1] else image.height for tile in image.tile]
-    if ends and max(ends) < image.height:
-        raise CodecError(f"truncated: {max(ends)} of {image.height} rows")
+def _head(data: bytes, kind: str) -> Head:
+    if not kind:
+        raise CodecError(not_read(data))
+    if kind in ("NPY", "FITS"):
+        height, width, depth = (npy_head if kind == "NPY" else fits_head)(data)
+        return Head(height, width, depth, False)
+    if kind == "TIFF":
+        return Head(*tiff_size(data), tiff_depth(data), False)
+    image = identify(data, kind)
+    is_plain = image.mode in ("L", "I;16") and kind in ("PNG", "BMP")
+    return Head(image.height, image.width, DEPTHS.get(image.mode, "8 bit"), is_plain)
 
 
-def _check_whole(image: ImageFile, data: bytes) -> None:
-    """CodecError if a file ends early in a way that its decoder fills up without an error."""
-    if isinstance(image, TiffImageFile):
-        whole = has_whole_jpegs(image, data)
-    elif image.format == "PNG":
-        last = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
-        filled = any(last) and not is_interlaced(data)
-        whole = filled or has_all_rows(data)
-    else:
-        whole = not data.startswith(b"\xff\xd8") or is_whole(data, image.tobytes())
-    if not whole:
-        raise CodecError("truncated: the data end before the image does")
-
-
-def _deep_colours(image: ImageFile, data: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint16 of a file with 16-bit colours, of which Pillow keeps 8 bits; else None."""
-    if image.getbands()[:3] != ("R", "G", "B") or ";16" not in repr(image.tile):
-        return None
-    colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if colours is None or colours.dtype != np.uint16:
-        raise CodecError("16-bit colours that OpenCV cannot decode")
-    return colours[..., 2::-1]
-
-
-def _container_notes(path: Path, image: ImageFile, data: bytes) -> list[str]:
-    notes = []
-    if image.format != FORMATS.get(path.suffix.lower(), image.format):
-        notes.append(f"holds {image.format} data")
-    if (pages := getattr(image, "n_frames", 1)) > 1:
-        notes.append(f"first of {pages} pages")
-    if (orientation := _orientation(image, data)) != 1:
-        notes.append(f"orientation {orientation} not applied")
-    if "A" in image.getbands() or "transparency" in image.info:
-        notes.append("alpha ignored")
-    return notes
-
-
-def _orientation(image: ImageFile, data: bytes) -> int:
-    try:
-        if isinstance(image, TiffImageFile):  # as its file says, not as it was read
-            image = Image.open(BytesIO(data), formats=("TIFF",))
-        return image.getexif().get(ORIENTATION, 1)
-    except SyntaxError:  # broken EXIF does no harm to pixels
-        return 1
-
-
-def _gray(image: ImageFile, deep: np.ndarray | None) -> Decoded:
+def _gray(raster: Raster, colormap: str | None) -> Decoded:
     """One channel: the gray values, what all colour channels share, or BT.601."""
-    pixels = _pixels(image) if deep is None else deep
+    pixels = raster.pixels
     if pixels.ndim == 2:
         return Decoded(pixels)
     if (pixels == pixels[..., :1]).all():
         return Decoded(np.ascontiguousarray(pixels[..., 0]))
+    if colormap not in (None, BRIGHTNESS):
+        return Decoded(inverted(pixels, colormap), (f"false colour, {colormap} inverted",))
+    if colormap is None:
+        check_no_false_colour(pixels)
     red, green, blue = (pixels[..., i] * np.uint32(w) for i, w in enumerate(GRAY_WEIGHTS))
     gray = (red + green + blue) >> GRAY_SHIFT
-    return Decoded(gray.astype(pixels.dtype), ("true colour",))
+    return Decoded(gray.astype(pixels.dtype), (TRUE_COLOUR,))
 
 
-def _pixels(image: ImageFile) -> np.ndarray:
-    """(H, W) values or (H, W, 3) colours, in the bit depth of the file."""
-    if image.mode not in PLAIN_MODES:
-        raise CodecError(f"mode {image.mode} is not supported, only gray, RGB and palette")
-    image.info.pop("transparency", None)  # or Pillow warns
-    array = np.array(image.convert(PLAIN_MODES[image.mode]))
-    return _as_uint16(array) if image.mode.startswith("I") else array
-
-
-def _as_uint16(array: np.ndarray) -> np.ndarray:
-    if array.min() < 0 or array.max() > 65535:
-        raise CodecError(f"32-bit values {array.min()} to {array.max()} do not fit 16 bits")
-    return array.astype(np.uint16)
-
-
-def _mask(image: ImageFile, deep: np.ndarray | None, *, threshold: int, sparse: bool) -> Decoded:
-    if image.mode == "P":
-        decoded = Decoded(np.asarray(image) > 0)
-    else:
-        decoded = _on(_brightest(image, deep), threshold)
-    share = np.count_nonzero(decoded.array) / decoded.array.size
-    if sparse and share > 0.5:
-        raise CodecError(f"{share:.0%} of the target mask is white: is it inverted?")
-    return decoded
-
-
-def _brightest(image: ImageFile, deep: np.ndarray | None) -> Decoded:
-    """The values, or the largest of red, green and blue."""
-    pixels = _pixels(image) if deep is None else deep
-    if pixels.ndim == 2:
-        return Decoded(pixels)
-    coloured = (pixels != pixels[..., :1]).any()
-    note = "colours, the largest of red, green and blue counts"
-    return Decoded(pixels.max(axis=2), (note,) if coloured else ())
-
-
-def _on(values: Decoded, threshold: int) -> Decoded:
-    peak = values.array.max()
-    if not (values.array >= 0).all():
-        raise CodecError("a mask must have values from 0 on, some are negative or not numbers")
-    decided = _by_number if peak <= threshold else _by_level
-    decoded = decided(values.array, threshold)
-    return Decoded(decoded.array, (*values.notes, *decoded.notes))
-
-
-def _by_number(values: np.ndarray, threshold: int) -> Decoded:
-    """Masks in which nothing is above the threshold: what is not 0 is on."""
-    peak, on = values.max(), values != 0
-    if peak == 0:
-        return Decoded(on)
-    if peak == 1 and (values[on] == 1).all():
-        return Decoded(on, ("values {0, 1} read as {0, 255}",))
-    if (values % 1 != 0).any():
-        if peak > 1:
-            raise CodecError(f"fractions up to {peak:g} are neither mask nor probabilities")
-        return Decoded(values > 0.5, (f"fractions up to {peak:g}, on is what is above 0.5",))
-    n_on = np.count_nonzero(on)
-    return Decoded(on, (f"largest value {peak:g}, so all but 0 is on: {n_on} pixels",))
-
-
-def _by_level(values: np.ndarray, threshold: int) -> Decoded:
-    """Masks of gray levels: what is above the threshold is on."""
-    mask = values > threshold
-    soft = (values != 0) & (values != values.max())
-    if not soft.any():
-        return Decoded(mask)
-    n_soft, n_kept = np.count_nonzero(soft), np.count_nonzero(soft & mask)
-    return Decoded(mask, (f"{n_soft} soft values, {n_kept} of them above {threshold}",))
+def _mask(raster: Raster, *, threshold: int, sparse: bool) -> Decoded:
+    return Decoded(*mask_of(raster, threshold=threshold, sparse=sparse))

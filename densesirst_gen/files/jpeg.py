@@ -13,7 +13,15 @@ from io import BytesIO
 from PIL import Image
 
 END, SCAN, RESTARTS = 0xD9, 0xDA, 0xDD
-FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+APP1 = 0xE1
+KINDS_OF_FRAME = {
+    0xC0: "baseline",
+    0xC1: "extended",
+    0xC2: "progressive",
+    0xC3: "lossless",
+    0xF7: "JPEG-LS",
+}
 ARITHMETIC = {*range(0xC9, 0xD0)}
 """Codes of frames whose last zeros may be left out."""
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
@@ -87,3 +95,26 @@ def _has_all_scans(segments: list[Segment]) -> bool:
             if not bits & 15:
                 missing -= {(part, k) for part in ids for k in range(first, last + 1)}
     return not missing
+
+
+def is_flir(data: bytes) -> bool:
+    """Whether a JPEG carries a raw frame of FLIR's besides its picture."""
+    return any(code == APP1 and content.startswith(b"FLIR\0") for code, _, content in _heads(data))
+
+
+def described(data: bytes) -> str:
+    """Kind, bits and channels of a JPEG: "JPEG, lossless, 12 bit, 1 channel"; empty if broken."""
+    for code, _, content in _heads(data):
+        if code in FRAMES and len(content) > 5:
+            n = content[5]
+            ways = KINDS_OF_FRAME.get(code, f"frame of kind {code - 0xC0}")
+            return f"JPEG, {ways}, {content[0]} bit, {n} channel{'s' * (n != 1)}"
+    return ""
+
+
+def _heads(data: bytes) -> Iterator[Segment]:
+    """The segments before the pixels."""
+    for segment in _segments(data):
+        if segment[0] == SCAN:
+            return
+        yield segment

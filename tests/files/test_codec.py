@@ -170,10 +170,18 @@ def test_broken_exif_does_no_harm(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path).array, GRAY)
 
 
-def test_the_first_of_many_pages(tmp_path: Path) -> None:
+def test_a_sequence_in_one_file_is_not_read_as_its_first_frame(tmp_path: Path) -> None:
     pages = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
-    decoded = read_image(saved(tmp_path / "a.tif", pages[0], save_all=True, append_images=pages))
-    assert decoded.notes == ("first of 3 pages",)
+    path = saved(tmp_path / "a.tif", pages[0], save_all=True, append_images=pages)
+    with pytest.raises(CodecError, match=r"a.tif: 3 frames in one file, a sequence: unpack it"):
+        read_image(path)
+
+
+def test_the_first_of_pages_that_are_no_frames_of_it(tmp_path: Path) -> None:
+    pages = [Image.fromarray(GRAY), Image.fromarray(GRAY[:9])]
+    path = saved(tmp_path / "a.tif", pages[0], save_all=True, append_images=pages[1:])
+    decoded = read_image(path)
+    assert decoded.notes == ("first of 2 pages",)
     np.testing.assert_array_equal(decoded.array, GRAY)
 
 
@@ -194,7 +202,7 @@ def test_content_counts_not_suffix(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><html>404</html>", "HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git-LFS pointer"),
         (b"hello", "not a PNG"),
-        (b"GIF89a" + bytes(40), "not a PNG"),
+        (b"GIF89a" + bytes(40), "a GIF: not supported"),
     ],
 )
 def test_what_is_not_an_image_says_what_it_is(tmp_path: Path, data: bytes, reason: str) -> None:
@@ -262,7 +270,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
 
 def test_unsupported_modes_are_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.tif", Image.new("CMYK", (4, 4)))
-    with pytest.raises(CodecError, match="mode CMYK"):
+    with pytest.raises(CodecError, match="TIFF, 8-bit unsigned, CMYK, 4 channels: not supported"):
         read_image(path)
 
 

@@ -30,7 +30,7 @@ from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.table import read_table
 from densesirst_gen.detection.evaluation.readers.voc_lists import read_voc_lists
 from densesirst_gen.detection.metrics import NOTHING_FOUND, FoundBoxes
-from densesirst_gen.files.codec import FORMATS, read_image
+from densesirst_gen.files.codec import FORMATS, read_size
 
 Found = dict[str, FoundBoxes | Path]
 
@@ -170,7 +170,7 @@ def _found_boxes(rows: list[tuple[float, ...]], image: Path | None) -> FoundBoxe
     table = np.array(rows, np.float64).reshape(-1, 5)
     boxes = table[:, :4]
     if image is not None and len(boxes):
-        height, width = read_image(image).array.shape
+        height, width = read_size(image)
         boxes = boxes * (width, height, width, height)
     return FoundBoxes(boxes, table[:, 4])
 

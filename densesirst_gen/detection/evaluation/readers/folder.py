@@ -20,7 +20,7 @@ from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.voc_lists import first_words, read_voc_lists
 from densesirst_gen.files.codec import FORMATS
 
-MAP_SUFFIXES = (*FORMATS, *arrays.SUFFIXES)
+MAP_SUFFIXES = tuple(dict.fromkeys((*FORMATS, *arrays.SUFFIXES)))
 EXPECTED = (
     f"maps ({' '.join(MAP_SUFFIXES)}) or text files with boxes (.txt) that are named like scenes; "
     "of other files (.json, .csv) name the file itself"

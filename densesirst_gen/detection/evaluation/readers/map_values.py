@@ -10,7 +10,7 @@ import numpy as np
 
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES, read_array
-from densesirst_gen.files.codec import read_image
+from densesirst_gen.files.codec import BRIGHTNESS, TRUE_COLOUR, read_image
 
 
 class Meaning(NamedTuple):
@@ -70,8 +70,8 @@ def meaning_of(paths: Iterable[Path]) -> Meaning:
 
 def _read_gray(path: Path) -> np.ndarray:
     """An image that is gray, whatever its mode; false colours have no way back."""
-    decoded = read_image(path)
-    if "true colour" in decoded.notes:
+    decoded = read_image(path, colormap=BRIGHTNESS)
+    if TRUE_COLOUR in decoded.notes:
         raise PredictionError(
             f"{path}: a map in colours; a map is gray, from black for 0 to white for 1 (a heat map "
             "in jet or other colours must be saved again, without them)"
