@@ -27,7 +27,7 @@ from densesirst_gen.augment.arrays import (
     to_scene,
 )
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
-from densesirst_gen.augment.calls import process_key
+from densesirst_gen.augment.processes import process_key
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
