@@ -14,6 +14,7 @@ import operator
 from collections.abc import Sequence
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawValue
+from numbers import Real
 from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
@@ -190,3 +191,9 @@ def whole(name: str, value: Any) -> int:
     if number < 0 or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number >= 0, got {value!r}")
     return number
+
+
+def is_share(value: Any) -> bool:
+    """Whether it is a number in [0, 1]."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and 0 <= float(value) <= 1
