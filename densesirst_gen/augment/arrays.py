@@ -139,16 +139,24 @@ def taken(
         labels = (mask if is_label_image(mask, mask_value) else mask != 0).astype(np.int32)
     value = 1 if mask is None else -1
     if arrays.get("bboxes") is not None:
-        _cover(labels, table("bboxes", arrays["bboxes"]), value)
+        cover(labels, table("bboxes", arrays["bboxes"]), value)
     if arrays.get("points") is not None:
         points = table("points", arrays["points"])
         corner = points[~_on(labels, points)] - (patch_px - 1) / 2
-        _cover(labels, np.concatenate([corner, corner + patch_px], axis=1), value)
+        cover(labels, np.concatenate([corner, corner + patch_px], axis=1), value)
     return labels
 
 
-def _cover(labels: np.ndarray, boxes: np.ndarray, value: int) -> None:
-    """Give the pixels of boxes that are still free a value."""
+def cover(labels: np.ndarray, boxes: np.ndarray, value: int) -> None:
+    """Give the pixels of boxes that are still free a value, in place.
+
+    Parameters
+    ----------
+    labels : ndarray, (H, W), int32
+    boxes : ndarray, (N, 4)
+        Half-open xyxy; pixels that they touch count.
+    value : int
+    """
     low = np.floor(boxes[:, :2]).clip(0).astype(int)
     high = np.ceil(boxes[:, 2:]).clip(0).astype(int)
     for (x0, y0), (x1, y1) in zip(low, high, strict=True):
