@@ -33,7 +33,7 @@ def test_nothing_is_pasted_into_them(
     ignored: tuple[tuple[float, float, float, float], ...], targets: TargetLibrary
 ) -> None:
     file = Held("a", None, None, ignored=ignored)  # type: ignore[arg-type]
-    config = TrainConfig(size=SIDE, flip=0.0, images_per_epoch=12)
+    config = TrainConfig(augment="bag-cp", paste=1.0, size=SIDE, flip=0.0, images_per_epoch=12)
     scenes = TrainScenes([file], config, targets)
     boxes = np.concatenate([scenes[k].boxes.numpy() for k in range(12)])
     assert len(boxes) > 30
