@@ -87,6 +87,7 @@ class BagCopyPaste(BaseTransform):
         self.sky_ids, self.index_key = tuple(sky_ids), index_key
         self.fill = dict(fill or {})
         self._seen: set[Any] | None = set()
+        self._seen_in = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch begins; see `densesirst_gen.BagCopyPaste.set_epoch`."""
@@ -150,16 +151,18 @@ class BagCopyPaste(BaseTransform):
 
     def _look_for_repeats(self, index: Any) -> None:
         """Warn once if an index comes twice in an epoch."""
-        call = self.core.epoch, index
         if self._seen is None:
             return
-        if call not in self._seen:
-            self._seen = {seen for seen in self._seen if seen[0] == call[0]} | {call}
+        if self._seen_in != self.core.epoch:
+            self._seen, self._seen_in = set(), self.core.epoch
+        if index not in self._seen:
+            self._seen.add(index)
             return
         self._seen = None
         warnings.warn(
-            f"BagCopyPaste: index {index!r} came again in epoch {call[0]}, and draws alike: call "
-            "set_epoch for each epoch, and leave index_key out where data are repeated; said once",
+            f"BagCopyPaste: index {index!r} came again in epoch {self.core.epoch}, and draws alike: "
+            "call set_epoch for each epoch, and leave index_key out where data are repeated; "
+            "said once",
             stacklevel=4,
         )
 

@@ -23,14 +23,16 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from densesirst_gen.augment.levels import assumed_span
 from densesirst_gen.augment.lists import append, check_rows, label_column, shown, table
-from densesirst_gen.augment.masks import checked_mask, is_label_image, paste_mask
+from densesirst_gen.augment.masks import checked_mask, is_label_image, look_at_numbers, paste_mask
 from densesirst_gen.augment.pasted import pasted
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.render import render
+from densesirst_gen.scene.annotate import EIGHT
 from densesirst_gen.scene.scene import Scene
 
 KEYS = ("image", "sky", "mask", "bboxes", "points", "labels")
@@ -119,6 +121,8 @@ def taken(
 ) -> np.ndarray:
     """Where nothing may be pasted: the union of mask, boxes and points.
 
+    A box that is tight around one target of the mask adds nothing to it, nor does a point on it.
+
     Parameters
     ----------
     arrays : mapping
@@ -136,10 +140,15 @@ def taken(
     mask, labels = arrays.get("mask"), np.zeros(shape, np.int32)
     if mask is not None:
         mask = checked_mask(mask, shape, mask_value)
-        labels = (mask if is_label_image(mask, mask_value) else mask != 0).astype(np.int32)
+        is_numbered = is_label_image(mask, mask_value)
+        labels = (mask if is_numbered else mask != 0).astype(np.int32)
+        if is_numbered:
+            look_at_numbers(mask)
     value = 1 if mask is None else -1
     if arrays.get("bboxes") is not None:
-        cover(labels, table("bboxes", arrays["bboxes"]), value)
+        boxes = table("bboxes", arrays["bboxes"])
+        is_known = mask is not None and labels.any()
+        cover(labels, boxes[~_drawn(labels, boxes)] if is_known else boxes, value)
     if arrays.get("points") is not None:
         points = table("points", arrays["points"])
         corner = points[~_on(labels, points)] - (patch_px - 1) / 2
@@ -157,11 +166,31 @@ def cover(labels: np.ndarray, boxes: np.ndarray, value: int) -> None:
         Half-open xyxy; pixels that they touch count.
     value : int
     """
-    low = np.floor(boxes[:, :2]).clip(0).astype(int)
-    high = np.ceil(boxes[:, 2:]).clip(0).astype(int)
+    low, high = _pixels(boxes)
     for (x0, y0), (x1, y1) in zip(low, high, strict=True):
         part = labels[y0:y1, x0:x1]
         part[part == 0] = value
+
+
+def _drawn(labels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: which boxes are tight around one target of the mask, which says more than they."""
+    low, high = _pixels(boxes)
+    parts = [labels[y0:y1, x0:x1] != 0 for (x0, y0), (x1, y1) in zip(low, high, strict=True)]
+    return np.array([_is_one_piece(part) for part in parts], bool)
+
+
+def _is_one_piece(part: np.ndarray) -> bool:
+    """Whether what is on is connected and reaches all four sides."""
+    if not part.size or not all(
+        side.any() for side in (part[0], part[-1], part[:, 0], part[:, -1])
+    ):
+        return False
+    return bool(ndimage.label(part, EIGHT)[1] == 1)
+
+
+def _pixels(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) first column and row that boxes touch, and those behind the last."""
+    return np.floor(boxes[:, :2]).clip(0).astype(int), np.ceil(boxes[:, 2:]).clip(0).astype(int)
 
 
 def _on(labels: np.ndarray, points: np.ndarray) -> np.ndarray:

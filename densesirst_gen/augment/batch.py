@@ -27,7 +27,8 @@ except ImportError as error:
 from torch import Tensor, nn
 
 from densesirst_gen.augment.calls import is_share
-from densesirst_gen.augment.levels import UNIT, checked_span, tell_once
+from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span
+from densesirst_gen.augment.notices import tell_once
 from densesirst_gen.paste.batch.bitmap import pack, rectangle, union
 from densesirst_gen.paste.batch.plan import (
     BatchPlan,
@@ -470,9 +471,9 @@ def _float_spans(black: Tensor, white: Tensor) -> Tensor:
     is_unit = (black >= UNIT[0]) & (white <= UNIT[1]) & (black < white)
     if not torch.compiler.is_compiling():
         tell_once(
+            SUBJECT,
             "float images without a span: those within 0..1 have (0, 1), others their own extremes "
-            "as black and white, so a crop has others than its frame; give span=(black, white); "
-            "said once"
+            "as black and white, so a crop has others than its frame; give span=(black, white)",
         )
     white = torch.where(white > black, white, black + 1)
     ends = torch.where(is_unit, UNIT[0], black), torch.where(is_unit, UNIT[1], white)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import warnings
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from densesirst_gen.augment.notices import tell_once
+
 UNIT = (0.0, 1.0)
-_told = False
-_telling = Lock()
+SUBJECT = "span"
+"""Of the warning, see `densesirst_gen.augment.notices`."""
 
 
 def assumed_span(
@@ -40,9 +40,10 @@ def assumed_span(
         return UNIT
     if low < high and np.isfinite([low, high]).all():
         tell_once(
+            SUBJECT,
             f"{name}: float image without a span: its own extremes, {low:g} and {high:g}, are "
             "taken as black and white, so a crop has others than its frame; give "
-            "span=(black, white); said once"
+            "span=(black, white)",
         )
     return None
 
@@ -55,12 +56,3 @@ def checked_span(span: Any) -> tuple[float, float] | None:
     if len(pair) != 2 or not -math.inf < pair[0] < pair[1] < math.inf:
         raise ValueError(f"span must be (black, white) with black < white, got {span!r}")
     return pair[0], pair[1]
-
-
-def tell_once(text: str) -> None:
-    """Warn of what was assumed, the first time in a process."""
-    global _told
-    with _telling:
-        is_new, _told = not _told, True
-    if is_new:
-        warnings.warn(text, stacklevel=6)

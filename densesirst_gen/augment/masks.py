@@ -11,10 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from densesirst_gen.augment.lists import shown
+from densesirst_gen.augment.notices import is_told, tell_once
 from densesirst_gen.augment.pasted import Pasted
+from densesirst_gen.scene.annotate import EIGHT
 
+SUBJECT = "mask"
+"""Of the warning, see `densesirst_gen.augment.notices`."""
 BINARY = 255
 """Of a target's pixels in a uint8 mask, unless said otherwise."""
 
@@ -55,6 +60,28 @@ def checked_mask(
 def is_label_image(mask: np.ndarray, mask_value: int | None) -> bool:
     """Whether a mask numbers its targets."""
     return mask_value is None and mask.dtype not in (np.bool_, np.uint8)
+
+
+def look_at_numbers(labels: np.ndarray) -> None:
+    """Warn once of a label image that has one number for all of several pieces.
+
+    Parameters
+    ----------
+    labels : ndarray, (H, W), integer
+        A label image, by its dtype.
+    """
+    if is_told(SUBJECT) or not labels.any():
+        return
+    on = labels != 0
+    number = int(labels[on][0])
+    n_pieces = ndimage.label(on, EIGHT)[1] if (labels[on] == number).all() else 1
+    if n_pieces > 1:
+        tell_once(
+            SUBJECT,
+            f"a mask of {labels.dtype} has one number, {number}, on {n_pieces} pieces; wide "
+            f"integers number targets, so new ones get {number + 1}, {number + 2}, ...: say "
+            f"mask_value={number} if it is binary",
+        )
 
 
 def paste_mask(mask: np.ndarray, new: Pasted, mask_value: int | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import levels
+from densesirst_gen.augment import notices
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 
@@ -82,7 +82,7 @@ def test_p_is_checked(targets: TargetLibrary) -> None:
 
 
 def test_floats_of_0_to_1(targets: TargetLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels, "_told", False)
+    monkeypatch.setattr(notices, "_told", set())
     aug = BatchBagCopyPaste(targets, ANYWHERE)
     given = images((64, 80)).float()
     given[0] /= 255

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste, levels
+from densesirst_gen.augment import bag_copy_paste, notices
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
@@ -27,7 +27,7 @@ ANYWHERE: dict[str, Any] = {"region": "anywhere", "n_regions": 3}
 
 @pytest.fixture(autouse=True)
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels, "_told", False)
+    monkeypatch.setattr(notices, "_told", set())
     monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
 
 
@@ -72,6 +72,23 @@ class TestKeptFree:
         points = annotate(scene.labels).points
         both = aug(image=scene.image, mask=scene.labels, points=points, index=0)
         assert (alone["image"] == both["image"]).all()
+
+    @pytest.mark.parametrize("dtype", [bool, np.int32])
+    def test_a_box_of_a_masked_target_takes_no_more(
+        self, dtype: type, targets: TargetLibrary
+    ) -> None:
+        scene, aug = make_scene(SHAPE), BagCopyPaste(targets, **ANYWHERE)
+        mask, boxes = scene.labels.astype(dtype), annotate(scene.labels).boxes
+        alone = aug(image=scene.image, mask=mask, index=0)
+        both = aug(image=scene.image, mask=mask, bboxes=boxes, index=0)
+        assert (alone["image"] == both["image"]).all()
+        around = np.array([[*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)]])
+        made = [
+            aug(image=scene.image, mask=mask, bboxes=around, index=k)["image"] for k in range(20)
+        ]
+        (x0, y0, x1, y1), changed = around[0], (np.array(made) != scene.image).any(axis=0)
+        assert changed.any()
+        assert not changed[y0:y1, x0:x1].any()
 
     def test_boxes_do_not_number_targets(self, targets: TargetLibrary) -> None:
         mask = np.zeros(SHAPE, np.int32)
@@ -202,6 +219,26 @@ class TestLevels:
             assert np.abs(made - self.unit * 255 - rise).max() <= 1
         with pytest.raises(ValueError, match="span must be"):
             BagCopyPaste(targets, span=(0, np.inf))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(("dtype", "on"), [(np.int64, 1), (np.int32, 255), (np.uint16, 7)])
+    def test_one_number_for_many_pieces_is_told(
+        self, dtype: type, on: int, targets: TargetLibrary
+    ) -> None:
+        scene, aug = make_scene(SHAPE), BagCopyPaste(targets, **ANYWHERE)
+        mask = (scene.labels > 0).astype(dtype) * dtype(on)
+        with pytest.warns(
+            UserWarning, match=f"one number, {on}, on 2 pieces; .*mask_value={on} if"
+        ):
+            aug(image=scene.image, mask=mask, index=0)
+        out = BagCopyPaste(targets, mask_value=on, **ANYWHERE)(image=scene.image, mask=mask)
+        assert np.unique(out["mask"]).tolist() == [0, on]
+
+    def test_numbers_are_not(self, targets: TargetLibrary) -> None:
+        scene, aug = make_scene(SHAPE), BagCopyPaste(targets, **ANYWHERE)
+        for labels in (scene.labels, scene.labels * (scene.labels == 2), scene.labels * 0):
+            aug(image=scene.image, mask=labels, index=0)
 
 
 class TestSettings:

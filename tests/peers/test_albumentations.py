@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste, levels
+from densesirst_gen.augment import bag_copy_paste, notices
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import SKIPPED
 from densesirst_gen.scene.annotate import annotate, label_mask
@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
-    monkeypatch.setattr(levels, "_told", True)
+    monkeypatch.setattr(notices, "_told", {"span"})
 
 
 class Peer:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import levels
+from densesirst_gen.augment import notices
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.annotate import annotate
@@ -27,7 +27,7 @@ ANYWHERE = PasteConfig(region="anywhere")
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels, "_told", True)
+    monkeypatch.setattr(notices, "_told", {"span"})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste, levels
+from densesirst_gen.augment import bag_copy_paste, notices
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import SKIPPED
 from densesirst_gen.scene.annotate import annotate
@@ -25,7 +25,7 @@ FOUND = annotate(SCENE.labels)
 @pytest.fixture(autouse=True)
 def load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
-    monkeypatch.setattr(levels, "_told", True)
+    monkeypatch.setattr(notices, "_told", {"span"})
 
 
 class TestLaws:
