@@ -160,7 +160,7 @@ class BagCopyPaste(BaseTransform):
             return
         self._seen = None
         warnings.warn(
-            f"BagCopyPaste: index {index!r} came again in epoch {self.core.epoch}, and draws alike: "
+            f"BagCopyPaste: index {index!r} came again in epoch {self.core.epoch}, drawing alike: "
             "call set_epoch for each epoch, and leave index_key out where data are repeated; "
             "said once",
             stacklevel=4,
