@@ -124,13 +124,20 @@ class Settings:
 
 
 def _normal(f: Field[Any], value: Any) -> Any:
-    """Lists, as JSON has them, become tuples; one number a range, where one is asked for."""
+    """Lists become tuples, numpy's numbers Python's; one number a range, where one is asked for."""
+    value = _plain(value)
     if "drawn" in f.metadata and _is_number(value):
         return (value, value)
     return _as_tuple(value)
 
 
+def _plain(value: Any) -> Any:
+    """A number or array of numpy as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+
+
 def _as_tuple(value: Any, depth: int = DEPTH) -> Any:
+    value = _plain(value)
     if depth == 0 or not isinstance(value, list | tuple):
         return value
     return tuple(_as_tuple(inner, depth - 1) for inner in value)

@@ -17,9 +17,8 @@ except (ImportError, RuntimeError) as error:
     raise SystemExit from None
 
 library = build_library(demo_scene(index) for index in range(8))
-pipeline = v2.Compose(
-    [v2.RandomHorizontalFlip(), BagCopyPaste(library, n_regions=2), v2.ToDtype(torch.float32)]
-)
+paste = BagCopyPaste(library, n_regions=2, label=1)
+pipeline = v2.Compose([v2.RandomHorizontalFlip(), paste, v2.ToDtype(torch.float32)])
 scene = demo_scene(1)
 boxes = torch.tensor(annotate(scene.labels).boxes, dtype=torch.float32)
 target = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -37,3 +39,63 @@ def two_epochs(
         before(epoch)
         epochs.append([item.numpy().tobytes() for item in loader])
     return epochs
+
+
+class Seeds(torch.utils.data.Dataset):
+    """The items of a dataset, each with the seed of the worker that has made it."""
+
+    def __init__(self, dataset: Pasted) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
+        return torch.utils.data.get_worker_info().seed, self.dataset[index]
+
+
+def items(dataset: Any, **options: Any) -> list[Any]:
+    """The items of one epoch."""
+    torch.manual_seed(0)
+    return list(DataLoader(dataset, batch_size=None, **options))
+
+
+def joined(datasets: list[Pasted], **options: Any) -> list[bytes]:
+    """The items of several datasets, one after the other, in one epoch."""
+    loaded = items(torch.utils.data.ConcatDataset(datasets), **options)
+    return [item.numpy().tobytes() for item in loaded]
+
+
+@dataclass(frozen=True)
+class Lightning:
+    """Seeds as ``pl_worker_init_function`` does: by the worker's seed and the rank."""
+
+    rank: int
+
+    def __call__(self, worker: int) -> None:
+        base = torch.initial_seed() - worker
+        words = np.random.SeedSequence([base, worker, self.rank]).generate_state(4)
+        torch.manual_seed(int(words[0]))
+
+
+@dataclass(frozen=True)
+class Mmengine:
+    """Seeds as mmengine's ``worker_init_fn`` does: by the run's seed, rank and worker."""
+
+    rank: int
+
+    def __call__(self, worker: int) -> None:
+        torch.manual_seed(2 * self.rank + worker + 7)
+
+
+@dataclass(frozen=True)
+class Transformers:
+    """Seeds as Transformers' ``seed_worker`` does: by the worker's seed and the rank."""
+
+    rank: int
+
+    def __call__(self, worker: int) -> None:
+        torch.manual_seed(2 * self.rank + torch.initial_seed() % 2**32)
+
+
+HOOKS = {"lightning": Lightning, "mmengine": Mmengine, "transformers": Transformers}

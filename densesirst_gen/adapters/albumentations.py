@@ -6,8 +6,8 @@
         additional_targets={"sky": "mask"},
     )
 
-The sky mask is the key ``sky``; as an additional target of kind ``mask`` it follows the flips and
-crops of the transforms before this one.
+The sky mask is the key ``sky``. It must be an additional target of kind ``mask``, as above, so that
+it follows the flips and crops of the transforms before this one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.augment.arrays import (
-    Pasted,
-    check_label,
-    paste_image,
-    paste_mask,
-    pasted,
-    to_scene,
-)
+from densesirst_gen.augment.arrays import paste_image, to_scene
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste as Core
-from densesirst_gen.augment.calls import process_key
+from densesirst_gen.augment.bag_copy_paste import refuse_seed
+from densesirst_gen.augment.lists import PER_IMAGE, check_label
+from densesirst_gen.augment.masks import checked_mask, is_label_image, paste_mask
+from densesirst_gen.augment.pasted import Pasted, pasted
+from densesirst_gen.augment.processes import process_key
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
@@ -41,15 +38,19 @@ except ImportError as error:
     ) from error
 
 KEYPOINT_COLUMNS = 5  # x, y, z, angle, scale
+UNPASTED = ("images", "volume", "volumes", "masks3d", "mask3d")
+"""Targets of Albumentations that would come back as they were."""
 
 
 class BagCopyPaste(A.DualTransform):
     """Paste clusters of targets into the sky.
 
     Targets: ``image``, ``mask``, ``bboxes``, ``keypoints``. New boxes and keypoints are appended
-    with their label fields. Chance comes from Albumentations, so ``A.Compose(..., seed=...)``
-    rules it; DataLoader workers draw differently. In ``applied_transforms`` and in the replay of
-    `A.ReplayCompose` stand the plan, ``n_pasted`` and ``skip_reason``.
+    with their label fields; any other list with a row for each of them is refused. Existing targets
+    are kept free by masks, boxes and keypoints. Additional masks must be binary. Chance comes from
+    Albumentations, so ``A.Compose(..., seed=...)`` rules it; DataLoader workers draw differently.
+    In ``applied_transforms`` and in the replay of `A.ReplayCompose` stand the plan, ``n_pasted``
+    and ``skip_reason``.
 
     Parameters
     ----------
@@ -62,8 +63,9 @@ class BagCopyPaste(A.DualTransform):
         Name of the sky mask in the sample.
     label : number or str, or dict
         What new rows have in the label fields of boxes and keypoints, or for each field its own.
-        It must be of the kind that the fields hold, numbers or text.
-    mask_value, span, **settings
+        It must be of the kind that the fields hold, numbers or text, and be said where there are
+        any.
+    mask_value, span, sky_store, **settings
         See `densesirst_gen.BagCopyPaste`.
     p : float
         Probability to be applied.
@@ -77,19 +79,23 @@ class BagCopyPaste(A.DualTransform):
         config: PasteConfig | str | Mapping[str, Any] | None = None,
         sky: str = "required",
         sky_key: str = "sky",
-        label: Any = 0,
+        label: Any = None,
         mask_value: int | None = None,
         span: tuple[float, float] | None = None,
         p: float = 1.0,
+        sky_store: str | Path | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(p=p)
-        self.core = Core(library, config, sky=sky, mask_value=mask_value, span=span, **settings)
+        refuse_seed(settings, "A.Compose(..., seed=...)")
+        fixed: dict[str, Any] = {"sky": sky, "sky_store": sky_store, "span": span}
+        self.core = Core(library, config, mask_value=mask_value, **fixed, **settings)
         self.library = str(library) if isinstance(library, str | Path) else library
         self.sky_key, self.label = sky_key, label
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """Arguments that make an equal transform."""
+        store = self.core.sky_store
         return {
             "library": self.library,
             "config": self.core.config.to_dict(),
@@ -98,6 +104,7 @@ class BagCopyPaste(A.DualTransform):
             "label": self.label,
             "mask_value": self.core.mask_value,
             "span": self.core.span,
+            "sky_store": store and str(store),
         }
 
     @property
@@ -124,7 +131,15 @@ class BagCopyPaste(A.DualTransform):
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Make the plan."""
+        """Make the plan.
+
+        Raises
+        ------
+        ValueError
+            If something of the sample would not follow: the sky what came before, or a list, a
+            mask or an image what is pasted.
+        """
+        self._check(data)
         scene = to_scene(
             self._arrays(data),
             "sample",
@@ -149,16 +164,91 @@ class BagCopyPaste(A.DualTransform):
     def _mask_value(self) -> int | None:
         return self.core.mask_value
 
+    def _check(self, data: dict[str, Any]) -> None:
+        """Whether all of a sample follows what comes before and what is pasted."""
+        given = {key for key, value in data.items() if value is not None}
+        self._check_images(given)
+        self._check_sky(given)
+        self._check_boxes(given)
+        self._check_lists(data)
+
+    def _check_images(self, given: set[str]) -> None:
+        if unpasted := sorted(given.intersection(UNPASTED)) or sorted({"image"} - given):
+            raise ValueError(
+                f"BagCopyPaste pastes into image alone, and {', '.join(unpasted)} would stay as it "
+                f"is or is missing; the sample has {', '.join(sorted(given))}"
+            )
+
+    def _check_sky(self, given: set[str]) -> None:
+        is_needed = self.core.config.region != "anywhere" and self.sky_key in given
+        if is_needed and self._additional_targets.get(self.sky_key) != "mask":
+            raise ValueError(
+                f"{self.sky_key} does not follow flips and crops: say additional_targets="
+                f"{{{self.sky_key!r}: 'mask'}} in A.Compose"
+            )
+
+    def _check_boxes(self, given: set[str]) -> None:
+        for kind, params in (("bboxes", "bbox_params"), ("keypoints", "keypoint_params")):
+            if kind in given and not self.get_processor(kind):
+                raise ValueError(f"{kind} need {params} in A.Compose, which say their format")
+        places = {"bboxes", "keypoints", *self._mask_keys()}
+        expected = [kind for kind in ("bboxes", "keypoints") if self.get_processor(kind)]
+        if not places & given and (expected or "image_id" in given):
+            raise ValueError(
+                "the sample has neither mask nor boxes nor keypoints, so new targets would have no "
+                f"labels: give empty {' and '.join(expected) or 'bboxes'}"
+            )
+
+    def _check_lists(self, data: dict[str, Any]) -> None:
+        kinds = [kind for kind in ("bboxes", "keypoints") if data.get(kind) is not None]
+        lengths = {len(data[kind]): kind for kind in kinds}
+        fields = {name for names in self._label_fields().values() for name in names}
+        known = {*self._key2func, *fields, self.sky_key, *PER_IMAGE}
+        for key, value in data.items():
+            n_rows = _n_rows(value, data["image"].shape[:2])
+            if key not in known and n_rows in lengths:
+                raise ValueError(
+                    f"{key!r} has {n_rows} rows, as many as {lengths[n_rows]}, and would not get "
+                    "those of new targets: name it in label_fields, or take it out of the sample"
+                )
+
+    def _mask_keys(self) -> list[str]:
+        """Names of the masks that are pasted into."""
+        further = [key for key, kind in self._additional_targets.items() if kind == "mask"]
+        return ["mask", *(key for key in further if key != self.sky_key)]
+
+    def _masks(self, data: dict[str, Any]) -> dict[str, np.ndarray]:
+        """The masks of a sample; ValueError if what a further one holds is not known."""
+        shape, found = data["image"].shape[:2], {}
+        for key in self._mask_keys():
+            if data.get(key) is not None:
+                found[key] = checked_mask(data[key], shape, self._mask_value, key)
+                if key != "mask" and is_label_image(found[key], self._mask_value):
+                    raise ValueError(
+                        f"{key} of {found[key].dtype} may hold classes or numbers of targets: of "
+                        "several masks only the one called mask may be a label image"
+                    )
+        return found
+
     def _arrays(self, data: dict[str, Any]) -> dict[str, Any]:
         """A sample by our names and in pixels."""
         height, width = data["image"].shape[:2]
-        arrays = {name: data.get(key) for name, key in (("image", "image"), ("mask", "mask"))}
-        arrays["sky"] = data.get(self.sky_key)
+        masks = self._masks(data)
+        arrays = {"image": data["image"], "sky": data.get(self.sky_key), "mask": data.get("mask")}
+        further = [mask != 0 for key, mask in masks.items() if key != "mask"]
+        if further:
+            arrays["mask"] = self._united(masks.get("mask", further[0]), np.any(further, axis=0))
         if data.get("bboxes") is not None:
             arrays["bboxes"] = np.asarray(data["bboxes"])[:, :4] * ([width, height] * 2)
-        elif data.get("keypoints") is not None:
+        if data.get("keypoints") is not None:
             arrays["points"] = np.asarray(data["keypoints"])[:, :2]
         return arrays
+
+    def _united(self, mask: np.ndarray, further: np.ndarray) -> np.ndarray:
+        """A mask that is on where others are, too."""
+        if not is_label_image(mask, self._mask_value):
+            return (mask != 0) | further
+        return np.where(further & (mask == 0), max(mask.max(), 1), mask)
 
     def _label_fields(self) -> dict[str, list[str]]:
         kinds = {kind: self.get_processor(kind) for kind in ("bboxes", "keypoints")}
@@ -247,3 +337,10 @@ class BagCopyPaste(A.DualTransform):
         rest = np.full((len(rows), n_plain), plain)
         new = np.hstack([rows, rest]).astype(np.float32)
         return np.vstack([given.reshape(-1, n_columns), new])
+
+
+def _n_rows(value: Any, shape: tuple[int, ...]) -> int:
+    """Rows of a list; -1 for what is none, such as a picture."""
+    is_picture = isinstance(value, np.ndarray) and value.shape[:2] == shape
+    is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return len(value) if is_list and not is_picture else -1

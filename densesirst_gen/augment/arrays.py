@@ -5,13 +5,14 @@ The arrays of a sample, by name; all but the image may be missing or None:
 * ``image``: (H, W), (H, W, 1) or (H, W, 3), uint8, uint16 or float32. Every channel gets the same
   stamps; plans look at the brightest channel.
 * ``sky``: (H, W), bool, or uint8 of 0 and 1 or of 0 and 255.
-* ``mask``: (H, W) or (H, W, 1). bool and uint8 masks are binary (True, 255); wider integers are
-  label images, whose largest label the new ones follow. With a `mask_value` every integer mask is
-  binary, with that value, and what else is not zero is kept.
+* ``mask``: (H, W) or (H, W, 1), binary or a label image; see `densesirst_gen.augment.masks`.
 * ``bboxes``: (N, 4), xyxy, half-open, pixels.
 * ``points``: (N, 2), x and y in pixel indices. Float ones get centroids, whole ones a pixel of the
   target.
-* ``labels``: (N,), class numbers.
+* ``labels``: (N,) or (N, 1), class numbers.
+
+Boxes, points and labels are lists of the same targets. Boxes may also be of what is to be ignored:
+nothing is pasted into any of them.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
+from densesirst_gen.augment.levels import assumed_span
+from densesirst_gen.augment.lists import append, check_rows, label_column, shown, table
+from densesirst_gen.augment.masks import checked_mask, is_label_image, look_at_numbers, paste_mask
+from densesirst_gen.augment.pasted import pasted
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.render import render
-from densesirst_gen.paste.stamps import pixels_of, stamps_of
-from densesirst_gen.scene.annotate import annotate, points_on_masks
+from densesirst_gen.scene.annotate import EIGHT
 from densesirst_gen.scene.scene import Scene
 
 KEYS = ("image", "sky", "mask", "bboxes", "points", "labels")
-COLUMNS = {"bboxes": 4, "points": 2}
 Arrays = Mapping[str, Any]
 
 
@@ -45,8 +48,9 @@ def to_scene(
 ) -> Scene:
     """A scene to make a plan for.
 
-    Its labels say where targets are, by the mask, else by the boxes, else by a patch around each
-    point; they number the targets only where the mask does.
+    Its labels are not 0 where nothing may be pasted: on the mask, in the boxes, and in a patch
+    around each point that lies on neither. They number the targets only where the mask does; beside
+    a mask, what only boxes and points keep free is -1.
 
     Parameters
     ----------
@@ -67,8 +71,9 @@ def to_scene(
     """
     _check_names(arrays)
     gray = reduce(np.maximum, planes(arrays["image"]))
-    labels = _labels(arrays, gray.shape, patch_px, mask_value)
-    return Scene(name, gray, labels, _sky(arrays.get("sky"), gray.shape), span)
+    labels = taken(arrays, gray.shape, patch_px, mask_value)
+    sky = _sky(arrays.get("sky"), gray.shape)
+    return Scene(name, gray, labels, sky, assumed_span(gray, span, name))
 
 
 def _check_names(arrays: Arrays) -> None:
@@ -77,9 +82,6 @@ def _check_names(arrays: Arrays) -> None:
         raise ValueError(
             f"a sample needs an image and may have {', '.join(KEYS[1:])}; got {', '.join(arrays)}"
         )
-    rows = {name: len(arrays[name]) for name in KEYS[3:] if arrays.get(name) is not None}
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"bboxes, points and labels must have the same length, got {rows}")
 
 
 def planes(image: np.ndarray) -> np.ndarray:
@@ -88,141 +90,116 @@ def planes(image: np.ndarray) -> np.ndarray:
     is_colour = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (1, 3)
     if not is_gray and not is_colour:
         raise ValueError(
-            f"image must be an array (H, W), (H, W, 1) or (H, W, 3), got {_what(image)}"
+            f"image must be an array (H, W), (H, W, 1) or (H, W, 3), got {shown(image)}"
         )
     return image[None] if is_gray else np.moveaxis(image, 2, 0)
-
-
-def _what(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__
 
 
 def _sky(sky: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     if sky is None:
         return None
     if not isinstance(sky, np.ndarray) or sky.shape != shape:
-        raise ValueError(f"sky must be an array of the image's shape {shape}, got {_what(sky)}")
+        raise ValueError(f"sky must be an array of the image's shape {shape}, got {shown(sky)}")
     if sky.dtype == np.bool_:
         return sky
     most = sky.max(initial=0)
     if sky.dtype != np.uint8 or most not in (0, 1, 255) or ((sky != 0) & (sky != most)).any():
         raise ValueError(
             "sky must be bool, or uint8 of 0 and 1 or of 0 and 255, "
-            f"got {_what(sky)} with values up to {most}"
+            f"got {shown(sky)} with values up to {most}"
         )
     return sky != 0
 
 
-def _labels(
-    arrays: Arrays, shape: tuple[int, ...], patch_px: int, mask_value: int | None
+def check_sample(arrays: Arrays) -> None:
+    """Raise ValueError unless boxes, points and labels have a row for each of the same targets."""
+    check_rows({name: arrays.get(name) for name in KEYS[3:]})
+
+
+def taken(
+    arrays: Arrays, shape: tuple[int, ...], patch_px: int, mask_value: int | None = None
 ) -> np.ndarray:
-    mask, bboxes, points = (arrays.get(name) for name in ("mask", "bboxes", "points"))
+    """Where nothing may be pasted: the union of mask, boxes and points.
+
+    A box that is tight around one target of the mask adds nothing to it, nor does a point on it.
+
+    Parameters
+    ----------
+    arrays : mapping
+        See the module.
+    shape : tuple of int
+        Of the image.
+    patch_px, mask_value
+        See `to_scene`.
+
+    Returns
+    -------
+    ndarray, (H, W), int32
+        0 where one may; see `to_scene`.
+    """
+    mask, labels = arrays.get("mask"), np.zeros(shape, np.int32)
     if mask is not None:
-        mask = _checked_mask(mask, shape, mask_value)
-        return (mask if _is_label_image(mask, mask_value) else mask != 0).astype(np.int32)
-    labels = np.zeros(shape, np.int32)
-    if bboxes is not None:
-        boxes = table("bboxes", bboxes)
-    elif points is not None:
-        corner = table("points", points) - (patch_px - 1) / 2
-        boxes = np.concatenate([corner, corner + patch_px], axis=1)
-    else:
-        return labels
-    low = np.floor(boxes[:, :2]).clip(0).astype(int)
-    high = np.ceil(boxes[:, 2:]).clip(0).astype(int)
-    for (x0, y0), (x1, y1) in zip(low, high, strict=True):
-        labels[y0:y1, x0:x1] = 1
+        mask = checked_mask(mask, shape, mask_value)
+        is_numbered = is_label_image(mask, mask_value)
+        labels = (mask if is_numbered else mask != 0).astype(np.int32)
+        if is_numbered:
+            look_at_numbers(mask)
+    value = 1 if mask is None else -1
+    if arrays.get("bboxes") is not None:
+        boxes = table("bboxes", arrays["bboxes"])
+        is_known = mask is not None and labels.any()
+        cover(labels, boxes[~_drawn(labels, boxes)] if is_known else boxes, value)
+    if arrays.get("points") is not None:
+        points = table("points", arrays["points"])
+        corner = points[~_on(labels, points)] - (patch_px - 1) / 2
+        cover(labels, np.concatenate([corner, corner + patch_px], axis=1), value)
     return labels
 
 
-def _checked_mask(mask: Any, shape: tuple[int, ...], mask_value: int | None) -> np.ndarray:
-    if not isinstance(mask, np.ndarray) or mask.shape not in (shape, (*shape, 1)):
-        raise ValueError(f"mask must be an array of the image's shape {shape}, got {_what(mask)}")
-    if mask.dtype.kind not in "bui" or mask.dtype == np.int8:
-        raise ValueError(f"mask must be bool, uint8 or a wider integer, got {_what(mask)}")
-    if mask.dtype == np.uint8 and mask_value is None and ((mask != 0) & (mask != 255)).any():
-        other = mask[(mask != 0) & (mask != 255)][0]
-        raise ValueError(
-            f"a uint8 mask must hold 0 and 255, got {other}; say mask_value={other} if that is a "
-            "target pixel, or give a label image as int32"
-        )
-    return mask.reshape(shape)
-
-
-def _is_label_image(mask: np.ndarray, mask_value: int | None) -> bool:
-    return mask_value is None and mask.dtype not in (np.bool_, np.uint8)
-
-
-def table(name: str, rows: Any) -> np.ndarray:
-    """Boxes (N, 4) or points (N, 2) as an array; ValueError if they are none."""
-    values, n_columns = np.asarray(rows), COLUMNS[name]
-    if values.size == 0:
-        return values.reshape(0, n_columns)
-    if values.ndim != 2 or values.shape[1] != n_columns or values.dtype.kind not in "iuf":
-        raise ValueError(f"{name} must be numbers of shape (N, {n_columns}), got {_what(values)}")
-    bad = ~np.isfinite(values).all(axis=1)
-    if name == "bboxes":
-        bad |= (values[:, 2:] < values[:, :2]).any(axis=1)
-    if bad.any():
-        k = int(np.argmax(bad))
-        rule = "finite x0 <= x1 and y0 <= y1" if name == "bboxes" else "finite"
-        raise ValueError(f"{name} must be {rule}, got {values[k].tolist()} in row {k}")
-    return values
-
-
-class Pasted(NamedTuple):
-    """The new targets of a plan; N rows, in its order.
+def cover(labels: np.ndarray, boxes: np.ndarray, value: int) -> None:
+    """Give the pixels of boxes that are still free a value, in place.
 
     Parameters
     ----------
-    boxes : ndarray, (N, 4), int64
-        Tight, xyxy, half-open.
-    points : ndarray, (N, 2), float64
-        Centroids (x, y), pixel indices.
-    pixels : ndarray, (N, 2), int64
-        A pixel (x, y) of each, near the centroid.
-    areas : ndarray, (N,), int32
-    where : ndarray, (P,), int64
-        All their pixels, as indices into the flat image.
-    owner : ndarray, (P,), int64
-        Row of each of these pixels.
+    labels : ndarray, (H, W), int32
+    boxes : ndarray, (N, 4)
+        Half-open xyxy; pixels that they touch count.
+    value : int
     """
-
-    boxes: np.ndarray
-    points: np.ndarray
-    pixels: np.ndarray
-    areas: np.ndarray
-    where: np.ndarray
-    owner: np.ndarray
+    low, high = _pixels(boxes)
+    for (x0, y0), (x1, y1) in zip(low, high, strict=True):
+        part = labels[y0:y1, x0:x1]
+        part[part == 0] = value
 
 
-def pasted(plan: PastePlan, library: TargetLibrary, width: int) -> Pasted:
-    """What a plan pastes into an image of that width.
+def _drawn(labels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: which boxes are tight around one target of the mask, which says more than they."""
+    low, high = _pixels(boxes)
+    parts = [labels[y0:y1, x0:x1] != 0 for (x0, y0), (x1, y1) in zip(low, high, strict=True)]
+    return np.array([_is_one_piece(part) for part in parts], bool)
 
-    Parameters
-    ----------
-    plan : PastePlan
-    library : TargetLibrary
-        The one that it was made with.
-    width : int
-        Of the image, pixels.
-    """
-    masks = (plan.stamps or stamps_of(plan, library))[1]
-    n, side = len(masks), plan.config.patch_px
-    owner = np.broadcast_to(np.arange(n)[:, None, None], masks.shape)
-    column = np.where(masks, owner + 1, 0).astype(np.int32).reshape(-1, side)  # one below the other
-    found = annotate(column)
-    shift = np.stack([plan.pastes["col"], plan.pastes["row"] - side * np.arange(n)], axis=1)
-    return Pasted(
-        found.boxes + np.tile(shift, 2),
-        found.points + shift,
-        points_on_masks(column, found) + shift,
-        found.areas,
-        pixels_of(plan.pastes, side, width)[masks],
-        owner[masks],
-    )
+
+def _is_one_piece(part: np.ndarray) -> bool:
+    """Whether what is on is connected and reaches all four sides."""
+    if not part.size or not all(
+        side.any() for side in (part[0], part[-1], part[:, 0], part[:, -1])
+    ):
+        return False
+    return bool(ndimage.label(part, EIGHT)[1] == 1)
+
+
+def _pixels(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) first column and row that boxes touch, and those behind the last."""
+    return np.floor(boxes[:, :2]).clip(0).astype(int), np.ceil(boxes[:, 2:]).clip(0).astype(int)
+
+
+def _on(labels: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N,) bool: which points lie on a pixel that is taken."""
+    pixels = np.rint(points[:, ::-1]).astype(int)
+    inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
+    on = np.zeros(len(points), bool)
+    on[inside] = labels[tuple(pixels[inside].T)] != 0
+    return on
 
 
 def paste(
@@ -230,7 +207,7 @@ def paste(
     scene: Scene,
     library: TargetLibrary,
     plan: PastePlan,
-    label: float = 0,
+    label: float | None = None,
     mask_value: int | None = None,
 ) -> dict[str, Any]:
     """The arrays of a sample with a plan rendered into them; the inputs stay as they are.
@@ -243,8 +220,8 @@ def paste(
         Of `to_scene`.
     library : TargetLibrary
     plan : PastePlan
-    label : number
-        Class of the new targets.
+    label : number, optional
+        Class of the new targets; needed where there are labels.
     mask_value : int, optional
         Of target pixels in integer masks.
 
@@ -266,10 +243,7 @@ def paste(
         is_whole = points.dtype.kind in "iu"
         out["points"] = append("points", points, new.pixels if is_whole else new.points)
     if out.get("labels") is not None:
-        given = np.asarray(out["labels"]).reshape(-1)
-        if given.dtype.kind in "iuf":
-            check_label("labels", given, label)
-        out["labels"] = append("labels", given, np.full(len(plan), label))
+        out["labels"] = label_column("labels", out["labels"], label, len(plan))
     return out
 
 
@@ -282,86 +256,3 @@ def paste_image(
         for plane in planes(image)
     )
     return np.stack(list(made), axis=-1).reshape(image.shape)
-
-
-def paste_mask(mask: np.ndarray, new: Pasted, mask_value: int | None = None) -> np.ndarray:
-    """A new mask, binary or label image as the given one."""
-    out = mask.copy()
-    if _is_label_image(mask, mask_value):
-        values = max(int(mask.max()), 0) + 1 + new.owner
-    else:
-        on = 1 if mask.dtype == np.bool_ else mask_value or 255
-        values = np.full(new.owner.shape, on)
-    most = values.max(initial=0)
-    if mask.dtype != np.bool_ and most > np.iinfo(mask.dtype).max:
-        raise ValueError(f"mask of {mask.dtype} can't hold the value {most}")
-    out.reshape(-1)[new.where] = values
-    return out
-
-
-def target_masks(new: Pasted, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """(N, H, W) masks of the new targets, 1 where each is."""
-    masks = np.zeros((len(new.areas), shape[0] * shape[1]), dtype)
-    masks[new.owner, new.where] = 1
-    return masks.reshape(-1, *shape)
-
-
-def check_label(name: str, given: Any, label: Any) -> None:
-    """Whether new rows can have a label beside the given ones, which stay as they are.
-
-    Parameters
-    ----------
-    name : str
-        Of the list, for the message.
-    given : sequence or ndarray
-        The labels that are there. None at all: any label serves, unless the dtype says otherwise.
-    label : object
-
-    Raises
-    ------
-    ValueError
-        If it is of another kind (numbers, text), or their dtype can't hold it.
-    """
-    kinds = _kinds(given)
-    if kinds - {_kind(label)}:
-        found = " and ".join(sorted(kinds))
-        raise ValueError(
-            f"{name} holds {found}, and new targets would get {label!r}: give label=... of the "
-            "same kind"
-        )
-    if isinstance(given, np.ndarray) and given.dtype.kind in "biufU":
-        cast = np.array([label]).astype(given.dtype)[0]
-        if cast != label and not (given.dtype.kind == "f" and np.isfinite(cast)):
-            raise ValueError(
-                f"{name} of {given.dtype} can't hold {label!r}, the label of new targets: give "
-                "another label=..., or a wider dtype"
-            )
-
-
-def _kinds(given: Any) -> set[str]:
-    """What a list of labels holds, as far as can be told."""
-    if isinstance(given, np.ndarray) and given.dtype.kind in "biufU":
-        return {"text" if given.dtype.kind == "U" else "numbers"}
-    return set(map(_kind, given))
-
-
-def _kind(label: Any) -> str:
-    if isinstance(label, str):
-        return "text"
-    return "numbers" if isinstance(label, Real | np.bool_) else type(label).__name__
-
-
-def append(name: str, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Rows of a table with new ones after them, in the table's dtype.
-
-    Raises
-    ------
-    ValueError
-        If that dtype is no number or can't hold them.
-    """
-    if rows.dtype.kind not in "iuf":
-        raise ValueError(f"{name} must be numbers, got {_what(rows)}")
-    cast = new.astype(rows.dtype)
-    if name != "points" and (cast != new).any():
-        raise ValueError(f"{name} of {rows.dtype} can't hold {new[cast != new][0]}")
-    return np.concatenate([rows, cast])

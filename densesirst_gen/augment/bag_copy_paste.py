@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from densesirst_gen.augment.arrays import paste, to_scene
-from densesirst_gen.augment.calls import CallStream, Index, whole
+from densesirst_gen.augment.arrays import check_sample, paste, to_scene
+from densesirst_gen.augment.calls import CallStream, Index, is_share, whole
+from densesirst_gen.augment.levels import assumed_span, checked_span
 from densesirst_gen.paste.config import PasteConfig, profile_named
-from densesirst_gen.paste.library import TargetLibrary, load_library
+from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.placement import free_positions
 from densesirst_gen.paste.plan import SKIPPED, PastePlan
 from densesirst_gen.paste.planner import allowed, check_library, make_plan
@@ -45,15 +47,17 @@ class BagCopyPaste:
         Where no sky mask is given: ``required`` raises, ``predict`` has it predicted with each
         call (costly: better predict once and give the mask, or say `sky_store`). Not looked at
         with ``region="anywhere"``.
-    sky_store : Path, optional
+    sky_store : str or Path, optional
         Folder in which predictions are kept by the content of the image, so that an image is
         predicted once; see `densesirst_gen.predict_sky`.
-    label : number
-        Class of new targets, for the key ``labels``.
+    label : number, optional
+        Class of new targets, for the key ``labels``. It must be said where there are labels.
     mask_value : int, optional
         Value of target pixels in integer masks, see `densesirst_gen.augment.arrays`.
     span : tuple of float, optional
-        (black, white) of images given as arrays, see `Scene`; (0, 1) for float images so scaled.
+        (black, white) of images given as arrays, and of scenes without one; see `Scene`. Float
+        images within 0..1 have (0, 1) if nothing is said; other float images then have their own
+        extremes, of which a process warns once.
     **settings
         Fields of `PasteConfig`, instead of those of `config`.
 
@@ -65,10 +69,13 @@ class BagCopyPaste:
     Notes
     -----
     A call with an ``index`` depends on (seed, epoch, index) only, whatever the number and kind of
-    workers; say the epoch by `set_epoch`. A call without one takes the next numbers of its process:
-    they differ from call to call, from worker to worker and from epoch to epoch. Processes that
-    PyTorch's DataLoader did not start are told apart by their names, so give the ranks of a
-    distributed run different seeds or different indices.
+    workers; say the epoch by `set_epoch`. Where data sets are joined or repeated, the index must
+    say which one it is of: ``index=("train", i, repeat)``. A call without an index takes the next
+    numbers of a stream: they differ from call to call, worker to worker, rank to rank, epoch to
+    epoch, and between objects, also if these have one seed (the first draws as it would alone).
+    In a worker of PyTorch's DataLoader the stream follows ``torch.initial_seed()``, and so a
+    ``worker_init_fn``. What is loaded from a pickle has a stream of its own. A program begun anew
+    draws the same again: to go on after a stop, call `set_epoch` with the epoch that is next.
 
     One object may be called from many threads. The first time that nothing could be pasted for a
     reason, a process warns; every result says how many targets were pasted, and why none.
@@ -82,21 +89,22 @@ class BagCopyPaste:
         p: float = 1.0,
         seed: int = 0,
         sky: str = "required",
-        sky_store: Path | None = None,
-        label: float = 0,
+        sky_store: str | Path | None = None,
+        label: float | None = None,
         mask_value: int | None = None,
         span: tuple[float, float] | None = None,
         **settings: Any,
     ) -> None:
-        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+        if not is_share(p):
             raise ValueError(f"p must be a number in [0, 1], got {p!r}")
         if sky not in SKY:
             raise ValueError(f"sky must be one of {', '.join(SKY)}, got {sky!r}")
         if mask_value is not None and whole("mask_value", mask_value) == 0:
             raise ValueError("mask_value must be at least 1, got 0")
         self.config = replace(settings_of(config), **settings)
-        self.p, self.sky, self.sky_store, self.label = p, sky, sky_store, label
-        self.mask_value, self.span = mask_value, _checked_span(span)
+        self.p, self.sky, self.label = float(p), sky, label
+        self.sky_store = None if sky_store is None else Path(sky_store)
+        self.mask_value, self.span = mask_value, checked_span(span)
         self._library = _Source(library)
         self._calls = CallStream(seed)
         check_library(self.library, self.config)
@@ -139,7 +147,7 @@ class BagCopyPaste:
         Parameters
         ----------
         scene : Scene
-        index : int or str, optional
+        index : int, str, or a sequence of these, optional
             Of the sample, for reproducible calls; a name such as ``scene.name`` will do.
         rng : numpy.random.Generator, optional
             Draw from this one instead.
@@ -157,6 +165,7 @@ class BagCopyPaste:
         ValueError
             If a sky mask is required and missing.
         """
+        scene = self._with_levels(scene)
         rng = self._calls.rng(index) if rng is None else rng
         if rng.random() >= self.p:
             return PastePlan.empty(scene.name, self.config, 0, "not_drawn")
@@ -186,6 +195,11 @@ class BagCopyPaste:
     def _map_shape(self, scene: Scene) -> tuple[int, ...]:
         return tuple(max(n - self.config.window_px + 1, 0) for n in scene.shape)
 
+    def _with_levels(self, scene: Scene) -> Scene:
+        if scene.span is not None or scene.image.dtype != np.float32:
+            return scene
+        return replace(scene, span=assumed_span(scene.image, self.span, scene.name))
+
     def _with_sky(self, scene: Scene) -> Scene:
         region = self.config.region
         if scene.sky is None and region != "anywhere" and self.sky == "required":
@@ -197,7 +211,7 @@ class BagCopyPaste:
 
     def render(self, scene: Scene, plan: PastePlan) -> Scene:
         """Paste a plan into a scene: `densesirst_gen.render` with this library."""
-        return render(scene, self.library, plan)
+        return render(self._with_levels(scene), self.library, plan)
 
     def __call__(
         self,
@@ -251,6 +265,7 @@ class BagCopyPaste:
 
     def _scene(self, scene: Any, arrays: dict[str, Any], index: Index | None) -> Scene:
         if scene is None:
+            check_sample(arrays)
             name = "sample" if index is None else f"sample {index}"
             return to_scene(arrays, name, self.config.patch_px, self.span, self.mask_value)
         if not isinstance(scene, Scene) or arrays:
@@ -270,13 +285,10 @@ def settings_of(config: PasteConfig | str | Mapping[str, Any] | None) -> PasteCo
     return profile_named(config, "config")
 
 
-def _checked_span(span: Any) -> tuple[float, float] | None:
-    if span is None:
-        return None
-    pair = tuple(float(v) for v in span)
-    if len(pair) != 2 or not pair[0] < pair[1]:
-        raise ValueError(f"span must be (black, white) with black < white, got {span!r}")
-    return pair[0], pair[1]
+def refuse_seed(settings: Mapping[str, Any], host: str) -> None:
+    """Raise ValueError if an adapter is given a seed, while its chance comes from the host."""
+    if "seed" in settings:
+        raise ValueError(f"seed={settings['seed']!r} has no use here: chance comes from {host}")
 
 
 class _Source:
@@ -286,11 +298,29 @@ class _Source:
         self.path = None if isinstance(source, TargetLibrary) else Path(source).resolve()
         self.library = source if isinstance(source, TargetLibrary) else load_library(source)
 
+    @cached_property
+    def digest(self) -> str:
+        """Of the library."""
+        return self.library.digest
+
     def __deepcopy__(self, memo: dict[int, Any]) -> _Source:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Source, (self.path or self.library,)
+        if self.path is None:
+            return _Source, (self.library,)
+        return _source_of, (self.path, self.digest)
+
+
+def _source_of(path: Path, digest: str) -> _Source:
+    """The source in another process; LibraryError if the file is no longer what it was there."""
+    source = _Source(path)
+    if source.digest != digest:
+        raise LibraryError(
+            f"{path}: the library was replaced while in use: its digest was {digest[:12]}..., now "
+            f"it is {source.digest[:12]}...; give each library a file of its own"
+        )
+    return source
 
 
 def _warn_once(plan: PastePlan) -> None:

@@ -26,6 +26,9 @@ except ImportError as error:
     raise ImportError("batches need PyTorch: pip install 'densesirst_gen[torch]'") from error
 from torch import Tensor, nn
 
+from densesirst_gen.augment.calls import is_share
+from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span
+from densesirst_gen.augment.notices import tell_once
 from densesirst_gen.paste.batch.bitmap import pack, rectangle, union
 from densesirst_gen.paste.batch.plan import (
     BatchPlan,
@@ -47,6 +50,18 @@ from densesirst_gen.scene.scene import SENSOR_BITS
 INTEGERS = (torch.uint8, torch.int32)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 LABEL_DTYPES = (torch.int32, torch.int64)
+BOX_REACH = {
+    torch.uint8: 2**8 - 1,
+    torch.int8: 2**7 - 1,
+    torch.int16: 2**15 - 1,
+    torch.int32: 2**31 - 1,
+    torch.int64: 2**63 - 1,
+    torch.bfloat16: 2**8,
+    torch.float16: 2**11,
+    torch.float32: 2**24,
+    torch.float64: 2**53,
+}
+"""Up to which coordinate a dtype of boxes holds every whole number."""
 CONTIGUOUS = torch.contiguous_format
 Span = tuple[float, float] | Tensor
 
@@ -112,9 +127,9 @@ class BatchBagCopyPaste(nn.Module):
         super().__init__()
         self.config = config or PasteConfig()
         check_library(library, self.config)
-        if not 0 <= p <= 1:
+        if not is_share(p):
             raise ValueError(f"p must be in [0, 1], got {p}")
-        self.p, self.inplace = p, inplace
+        self.p, self.inplace = float(p), inplace
         tables = make_tables(library, self.config)
         for name in Shapes._fields:
             self.register_buffer(f"shape_{name}", getattr(tables.shapes, name), persistent=False)
@@ -196,15 +211,17 @@ class BatchBagCopyPaste(nn.Module):
         labels : Tensor, (B, H, W), int32 or int64, optional
             Targets that are there; 0 background.
         boxes : Tensor, (B, M, 4), optional
-            The same as half-open xyxy boxes. With boxes alone the label map of the result holds
-            only the pasted targets.
+            The same as half-open xyxy boxes, and boxes of what is to be ignored: nothing is pasted
+            into any. Their dtype must hold every corner exactly. With boxes alone the label map of
+            the result holds only the pasted targets.
         counts : Tensor, (B,), optional
             Rows of `boxes` in use; by default all.
         sizes : Tensor, (B, 2), optional
             Rows and columns of each image that are not padding; by default all.
         span : (black, white) or Tensor (B, 2), optional
-            Values that the sensor can give; by default as `densesirst_gen.Scene.levels` has
-            it, for which deep and float images are read once more.
+            Values that the sensor can give; by default (0, 1) for float images within these, else
+            as `densesirst_gen.Scene.levels` has it, for which deep and float images are read once
+            more. A process warns once that it goes by the values of float images.
         draws : Tensor, (B, ...), float64, optional
             Random numbers, see `draw`; by default new ones.
 
@@ -324,7 +341,7 @@ class BatchBagCopyPaste(nn.Module):
         if labels is not None:
             _check_tensor("labels", labels, (n, height, width), LABEL_DTYPES)
         if boxes is not None:
-            _check_tensor("boxes", boxes, (n, None, 4), ())
+            _check_boxes(boxes, n, max(height, width))
         if counts is not None:
             if boxes is None:
                 raise ValueError("counts says how many of boxes are in use: give boxes, too")
@@ -345,7 +362,8 @@ class BatchBagCopyPaste(nn.Module):
         sizes: Tensor | None,
     ) -> Tensor:
         """Pixels on which a window may lie, packed."""
-        free = sky if self.config.region == "sky" else images.new_ones((), dtype=torch.bool)
+        everywhere = images.new_ones(images.shape[2:], dtype=torch.bool)
+        free = sky if self.config.region == "sky" else everywhere
         if free is None:
             raise ValueError("sky must be given, or config.region be 'anywhere', got None")
         free = free if labels is None else (labels == 0).logical_and_(free)
@@ -367,7 +385,9 @@ class BatchBagCopyPaste(nn.Module):
         tight, centroids = annotate_rows(plan, self.table_grid)
         if boxes is None:
             return compact(tight, centroids, plan.valid)
-        centres = (boxes[..., :2] + boxes[..., 2:] - 1).float() / 2
+        is_narrow = BOX_REACH[boxes.dtype] < BOX_REACH[torch.float32]
+        corners = boxes.float() if is_narrow else boxes
+        centres = (corners[..., :2] + corners[..., 2:] - 1).float() / 2
         return compact(
             torch.cat([boxes, tight.to(boxes.dtype)], dim=1),
             torch.cat([centres, centroids], dim=1),
@@ -389,6 +409,16 @@ def _check_tensor(
         names = " or ".join(str(dtype) for dtype in dtypes) or "a number"
         raise ValueError(
             f"{name} must be ({wanted}) of {names}, got {tuple(tensor.shape)} of {tensor.dtype}"
+        )
+
+
+def _check_boxes(boxes: Any, n: int, longest: int) -> None:
+    """Raise ValueError unless they are boxes whose dtype holds every corner of the images."""
+    _check_tensor("boxes", boxes, (n, None, 4), tuple(BOX_REACH))
+    if longest > BOX_REACH[boxes.dtype]:
+        raise ValueError(
+            f"boxes of {boxes.dtype} can't hold all corners in images of {longest} pixels: give "
+            "torch.int64 or torch.float32"
         )
 
 
@@ -421,20 +451,33 @@ def _spans(images: Tensor, span: Span | None, sizes: Tensor | None) -> Tensor:
         return span.to(images.device, torch.float64)
     if span is None and images.dtype == torch.uint8:
         span = (0.0, 255.0)
+    span = checked_span(span)
     if span is not None:
-        if not span[0] < span[1]:
-            raise ValueError(f"span must be (black, white) with black < white, got {span}")
         if images.dtype == torch.uint8 and span[1] > 255:
             raise ValueError(f"span of uint8 images must end at 255 or below, got {span}")
         ends = [images.new_full((len(images),), end, dtype=torch.float64) for end in span]
         return torch.stack(ends, dim=1)
     black, white = (end.double() for end in _extremes(images, sizes))
     if images.is_floating_point():
-        return torch.stack([black, torch.where(white > black, white, black + 1)], dim=1)
+        return _float_spans(black, white)
     reach = torch.full_like(white, 2.0 ** SENSOR_BITS[-1] - 1)
     for bits in SENSOR_BITS[-2::-1]:
         reach = torch.where(white < 2**bits, 2.0**bits - 1, reach)
     return torch.stack([torch.zeros_like(reach), reach], dim=1)
+
+
+def _float_spans(black: Tensor, white: Tensor) -> Tensor:
+    """(0, 1) for what lies within, else the extremes; no span was given."""
+    is_unit = (black >= UNIT[0]) & (white <= UNIT[1]) & (black < white)
+    if not torch.compiler.is_compiling():
+        tell_once(
+            SUBJECT,
+            "float images without a span: those within 0..1 have (0, 1), others their own extremes "
+            "as black and white, so a crop has others than its frame; give span=(black, white)",
+        )
+    white = torch.where(white > black, white, black + 1)
+    ends = torch.where(is_unit, UNIT[0], black), torch.where(is_unit, UNIT[1], white)
+    return torch.stack(ends, dim=1)
 
 
 def _extremes(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:

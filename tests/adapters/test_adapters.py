@@ -123,7 +123,7 @@ def test_the_contract_with_mmdet_holds_without_it(
         "gt_masks": modules["mmdet.structures.mask"].BitmapMasks(stacked, *SHAPE),
         "gt_seg_map": flat_sky(),
     }
-    out = adapted.BagCopyPaste(library_file)(results)
+    out = adapted.BagCopyPaste(library_file, label=0)(results)
     masks = out["gt_masks"].masks
     assert out["n_pasted"] > 3
     lengths = [len(out[k]) for k in ("gt_bboxes", "gt_bboxes_labels", "gt_ignore_flags")]
@@ -372,7 +372,7 @@ class TestTorchvision:
     def test_label_images_colour_and_nesting(self, library_file: str) -> None:
         image = self.tv.Image(self.image().expand(3, -1, -1))
         nested = {"a": [image, {"deep": (self.target(stack=False),)}], "b": "text"}
-        out = self.module.BagCopyPaste(library_file)(nested)
+        out = self.module.BagCopyPaste(library_file, label=1)(nested)
         target = out["a"][1]["deep"][0]
         assert out["b"] == "text"
         assert target["masks"].dtype == self.torch.int32
@@ -381,7 +381,7 @@ class TestTorchvision:
 
     def test_inside_a_pipeline_the_sky_follows(self, library_file: str) -> None:
         v2 = self.v2
-        steps = [v2.RandomHorizontalFlip(1.0), self.module.BagCopyPaste(library_file)]
+        steps = [v2.RandomHorizontalFlip(1.0), self.module.BagCopyPaste(library_file, label=1)]
         after = [v2.RandomVerticalFlip(1.0), v2.SanitizeBoundingBoxes()]
         self.torch.manual_seed(0)
         _, out = v2.Compose(steps + after)(self.image(), self.target())
@@ -466,7 +466,8 @@ class TestMmdet:
         return made | ({"gt_masks": self.BitmapMasks(stacked, *SHAPE)} if masks else {})
 
     def build(self, library: str, **options: Any) -> Any:
-        return self.TRANSFORMS.build({"type": "BagCopyPaste", "library": library, **options})
+        given = {"type": "BagCopyPaste", "library": library, "label": 0, **options}
+        return self.TRANSFORMS.build(given)
 
     @pytest.mark.parametrize("boxes", ["HorizontalBoxes", ""])
     @pytest.mark.parametrize("n", [0, 2])
@@ -508,7 +509,8 @@ class TestMmdet:
 
         assert run(streaming) != run(streaming)
         first = run(by_index)
-        assert first == run(by_index)
+        with pytest.warns(UserWarning, match="index 4 came again in epoch 0"):
+            assert first == run(by_index)
         by_index.set_epoch(1)
         assert first != run(by_index)
 

@@ -107,7 +107,8 @@ class TestLaws:
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     @pytest.mark.parametrize("channels", [0, 1, 3])
     def test_they_hold_on_arrays(self, dtype: type, channels: int, targets: TargetLibrary) -> None:
-        aug = BagCopyPaste(targets, label=7)
+        span = (0.0, 25.5) if dtype is np.float32 else None
+        aug = BagCopyPaste(targets, label=7, span=span)
         given = sample(dtype, channels)
         before = copy.deepcopy(given)
         total = 0
@@ -136,14 +137,14 @@ class TestLaws:
         targets_there: int,
         switch: dict[str, Any],
     ) -> None:
-        aug = BagCopyPaste(targets, seed=seed, **switch)
+        aug = BagCopyPaste(targets, seed=seed, label=4, **switch)
         given = sample(targets=targets_there) | {"sky": sky_mask(rows)}
         check_sample(given, aug(**given, index=0, return_plan=True), aug)
 
     def test_channels_get_the_same_stamps(self, targets: TargetLibrary) -> None:
         given = sample(channels=3)
         given["image"] = given["image"] + np.array([0, 20, 60], np.uint8)
-        out = BagCopyPaste(targets)(**given, index=0)
+        out = BagCopyPaste(targets, label=3)(**given, index=0)
         rise = out["image"].astype(int) - given["image"]
         unclipped = (out["image"] < 255).all(axis=2)
         assert (rise[unclipped].min(axis=1) == rise[unclipped].max(axis=1)).all()
@@ -164,10 +165,10 @@ class TestLaws:
         assert len(plan) == made.n_targets - scene.n_targets
 
     def test_a_plan_is_replayed(self, targets: TargetLibrary) -> None:
-        aug, given = BagCopyPaste(targets), sample()
+        aug, given = BagCopyPaste(targets, label=3), sample()
         first = aug(**given, return_plan=True)
         plan = PastePlan.from_json(json.loads(json.dumps(first["plan"].to_json())))
-        second = BagCopyPaste(targets, seed=9)(**given, plan=plan)
+        second = BagCopyPaste(targets, seed=9, label=3)(**given, plan=plan)
         for name in given:
             assert (first[name] == second[name]).all()
         third = BagCopyPaste(targets)(image=given["image"], plan=plan)
@@ -226,7 +227,7 @@ class TestMasksAndLists:
     def test_label_images_go_on_counting(self, dtype: type, targets: TargetLibrary) -> None:
         given = sample()
         given["mask"] = given["mask"].astype(dtype)
-        out = BagCopyPaste(targets)(**given, index=0)
+        out = BagCopyPaste(targets, label=3)(**given, index=0)
         assert out["mask"].dtype == dtype
         assert np.unique(out["mask"]).tolist() == list(range(2 + out["n_pasted"] + 1))
 
@@ -266,7 +267,7 @@ class TestMasksAndLists:
         self, bboxes: Any, points: Any, labels: Any, targets: TargetLibrary
     ) -> None:
         image = make_scene(SHAPE, targets=0).image
-        out = BagCopyPaste(targets)(
+        out = BagCopyPaste(targets, label=1)(
             image=image, sky=sky_mask(), bboxes=bboxes, points=points, labels=labels, index=0
         )
         n = len(labels) + out["n_pasted"]
@@ -330,7 +331,7 @@ class TestNoSilence:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(bag_copy_paste, "_warned", set())
-        aug, given = BagCopyPaste(targets), sample(targets=0) | change
+        aug, given = BagCopyPaste(targets, label=1), sample(targets=0) | change
         with pytest.warns(UserWarning, match=rf"sample 1: .* pasted nothing \({reason}: ") as seen:
             outs = [aug(**given, index=i) for i in (1, 2, 3)]
         assert len(seen) == 1
@@ -344,7 +345,7 @@ class TestNoSilence:
         monkeypatch.setattr(bag_copy_paste, "_warned", set())
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            out = BagCopyPaste(targets, p=0)(**sample())
+            out = BagCopyPaste(targets, p=0, label=1)(**sample())
         assert out["skip_reason"] == "not_drawn"
 
 
@@ -466,26 +467,15 @@ class TestRandomness:
 
     def test_threads_share_one_object(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets)
+        alone = copy.deepcopy(aug)
         with ThreadPoolExecutor(4) as pool:
             by_index = list(pool.map(lambda i: self.images(aug, 1, index=i)[0], range(16)))
             in_stream = list(pool.map(lambda _: self.images(aug, 1)[0], range(16)))
         assert by_index == [self.images(aug, 1, index=i)[0] for i in range(16)]
-        assert sorted(in_stream) == sorted(self.images(BagCopyPaste(targets), 16))
+        assert sorted(in_stream) == sorted(self.images(alone, 16))
 
 
 class TestCopies:
-    def test_a_pickle_and_a_copy_go_on_alike(self, targets: TargetLibrary) -> None:
-        aug, scene = BagCopyPaste(targets, seed=2), make_scene(SHAPE)
-        aug(scene)
-        aug.set_epoch(5)
-        loaded, copied = pickle.loads(pickle.dumps(aug)), copy.deepcopy(aug)
-        expected = aug(scene).image
-        for other in (loaded, copied):
-            assert other.epoch == 5
-            assert (other(scene).image == expected).all()
-            other.set_epoch(6)
-        assert aug.epoch == 5
-
     def test_copies_share_the_library_and_pickles_of_a_file_are_small(
         self, targets: TargetLibrary, tmp_path: Path
     ) -> None:
@@ -585,15 +575,6 @@ def test_settings_come_from_profiles_mappings_and_keywords(targets: TargetLibrar
     assert BagCopyPaste(targets, "paper", gain=1).config.gain == (1, 1)
     by_values = BagCopyPaste(targets, {"angle": [-90, 90], "gap_px": 2})
     assert by_values.config == replace(PasteConfig(), gap_px=(2, 2))
-
-
-def test_spans_of_arrays(targets: TargetLibrary) -> None:
-    """A float image of 0..1 may rise to 1, not only to its own maximum."""
-    image = (make_scene(SHAPE, targets=0).image / 255).astype(np.float32)
-    given: dict[str, Any] = {"image": image, "sky": sky_mask(), "index": 0}
-    out = BagCopyPaste(targets, span=(0, 1))(**given)["image"]
-    assert image.max() < 0.3 < out.max() <= 1
-    assert BagCopyPaste(targets)(**given)["image"].max() == image.max()
 
 
 def test_a_scene_keeps_its_span(targets: TargetLibrary) -> None:

@@ -354,6 +354,7 @@ class TestDistributions:
         assert stats.chisquare(hits[legal.flatten()].numpy()).pvalue > 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:float images without a span")
 class TestNothingWaits:
     @pytest.mark.parametrize("given", ["sky", "labels", "boxes", "float", "deep"])
     def test_for_the_device(self, given: str, targets: TargetLibrary) -> None:

@@ -139,6 +139,7 @@ def test_half_precision_is_within_one_rounding(dtype: torch.dtype, targets: Targ
     assert (found != half).any()
 
 
+@pytest.mark.filterwarnings("ignore:float images without a span")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("peak", [0.01, 0.1, 1.0])
 def test_levels_are_those_of_a_scene(dtype: type, peak: float, targets: TargetLibrary) -> None:
@@ -250,6 +251,7 @@ def test_pieces_of_levels_of_a_gaussian_are_counted_as_by_scipy() -> None:
     assert is_whole(torch.from_numpy(masks), convex=True).tolist() == expected
 
 
+@pytest.mark.filterwarnings("ignore:.*float images? without a span")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("profile", ["bag-cp", "paper"])
 def test_colours_are_planned_by_their_brightest_channel(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from densesirst_gen.augment.arrays import cover
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 from densesirst_gen.augment.calls import CallStream
 from densesirst_gen.datasets import SceneFile
@@ -203,9 +204,10 @@ class TrainScenes(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if index >= len(self):  # or a plain loop over the images would never end
             raise IndexError(f"image {index} of an epoch of {len(self)}")
-        scene = self.files[self.file_at(index)].load()
+        file = self.files[self.file_at(index)]
+        scene = file.load()
         if self.paste:
-            scene = self.paste(scene, index=index)
+            scene = self.paste(scene, index=index, free=_free(self.paste, scene, file.ignored))
         rng = self.calls.rng(f"view {index}")
         if rng.random() < self.config.flip:
             scene = flipped(scene)
@@ -240,6 +242,17 @@ class TrainScenes(TorchDataset[Sample]):
             for size, part, pixel in zip(meta.resized, frame, aim, strict=True)
         )
         return to_sample(scene, replace(meta, pad=(-top, -left)), (frame[0], frame[1]))
+
+
+def _free(
+    paste: BagCopyPaste, scene: Scene, ignored: Sequence[tuple[float, ...]]
+) -> np.ndarray | None:
+    """Where windows may lie, with nothing in regions to be ignored; None if there are none."""
+    if not ignored:
+        return None
+    labels = scene.labels.copy()
+    cover(labels, np.array(ignored, float), 1)
+    return paste.placement_map(replace(scene, labels=labels))
 
 
 def _start(size: int, part: int, aim: int | None, rng: np.random.Generator) -> int:

@@ -1,0 +1,58 @@
+"""Black and white of images that come without a span: assumed by one rule, and told."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from densesirst_gen.augment.notices import tell_once
+
+UNIT = (0.0, 1.0)
+SUBJECT = "span"
+"""Of the warning, see `densesirst_gen.augment.notices`."""
+
+
+def assumed_span(
+    image: np.ndarray, span: tuple[float, float] | None, name: str
+) -> tuple[float, float] | None:
+    """The span of an image while training.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W)
+    span : tuple of float, optional
+        If it was given.
+    name : str
+        Of the image, for the warning.
+
+    Returns
+    -------
+    tuple of float, or None
+        `span`; else (0, 1) for float images within these. None: as `Scene.levels` says, of which
+        a process warns once where it goes by the values of a float image.
+    """
+    if span is not None or image.dtype != np.float32 or image.size == 0:
+        return span
+    low, high = float(image.min()), float(image.max())
+    if UNIT[0] <= low < high <= UNIT[1]:
+        return UNIT
+    if low < high and np.isfinite([low, high]).all():
+        tell_once(
+            SUBJECT,
+            f"{name}: float image without a span: its own extremes, {low:g} and {high:g}, are "
+            "taken as black and white, so a crop has others than its frame; give "
+            "span=(black, white)",
+        )
+    return None
+
+
+def checked_span(span: Any) -> tuple[float, float] | None:
+    """A span as two floats; ValueError unless it is (black, white) with black < white."""
+    if span is None:
+        return None
+    pair = tuple(float(v) for v in span)
+    if len(pair) != 2 or not -math.inf < pair[0] < pair[1] < math.inf:
+        raise ValueError(f"span must be (black, white) with black < white, got {span!r}")
+    return pair[0], pair[1]
