@@ -146,6 +146,7 @@ class BagCopyPaste(A.DualTransform):
             self.core.config.patch_px,
             self.core.span,
             self._mask_value,
+            self.core.library.counts,
         )
         seed = int(self.random_generator.integers(2**63))
         plan = self.core.plan(scene, rng=np.random.default_rng([seed, process_key()]))
@@ -289,7 +290,9 @@ class BagCopyPaste(A.DualTransform):
 
     def apply(self, img: np.ndarray, *, plan: PastePlan, **params: Any) -> np.ndarray:
         """The image with the plan's stamps."""
-        scene = to_scene({"image": img}, "sample", 1, self.core.span)
+        scene = to_scene(
+            {"image": img}, "sample", 1, self.core.span, counts=self.core.library.counts
+        )
         return paste_image(img, scene, self.core.library, plan)
 
     def apply_to_mask(self, mask: np.ndarray, *, plan: PastePlan, **params: Any) -> np.ndarray:

@@ -33,9 +33,12 @@ from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.render import render
 from densesirst_gen.scene.annotate import EIGHT
-from densesirst_gen.scene.scene import Scene
+from densesirst_gen.scene.counts import Counts
+from densesirst_gen.scene.scene import Scene, is_void
 
 KEYS = ("image", "sky", "mask", "bboxes", "points", "labels")
+UNKNOWN = Counts((0.0, 255.0))
+"""Of a dtype that nothing is known of: neither no-data nor a range that is not filled."""
 Arrays = Mapping[str, Any]
 
 
@@ -45,6 +48,7 @@ def to_scene(
     patch_px: int,
     span: tuple[float, float] | None = None,
     mask_value: int | None = None,
+    counts: Mapping[str, Counts] | None = None,
 ) -> Scene:
     """A scene to make a plan for.
 
@@ -63,6 +67,8 @@ def to_scene(
         Of the image, see `Scene`.
     mask_value : int, optional
         Of target pixels in integer masks.
+    counts : mapping of str to Counts, optional
+        What the values of images of each dtype mean, as a library of the same camera knows it.
 
     Raises
     ------
@@ -73,7 +79,11 @@ def to_scene(
     gray = reduce(np.maximum, planes(arrays["image"]))
     labels = taken(arrays, gray.shape, patch_px, mask_value)
     sky = _sky(arrays.get("sky"), gray.shape)
-    return Scene(name, gray, labels, sky, assumed_span(gray, span, name))
+    known = (counts or {}).get(gray.dtype.name, UNKNOWN)
+    if span is None and known is not UNKNOWN and gray.dtype != np.uint8:
+        span = known.span
+    void, reach = is_void(gray, known.nodata), known.reach
+    return Scene(name, gray, labels, sky, assumed_span(gray, span, name), void, reach)
 
 
 def _check_names(arrays: Arrays) -> None:

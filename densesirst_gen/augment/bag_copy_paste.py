@@ -196,9 +196,11 @@ class BagCopyPaste:
         return tuple(max(n - self.config.window_px + 1, 0) for n in scene.shape)
 
     def _with_levels(self, scene: Scene) -> Scene:
-        if scene.span is not None or scene.image.dtype != np.float32:
+        if scene.span is not None or scene.image.dtype == np.uint8:
             return scene
-        return replace(scene, span=assumed_span(scene.image, self.span, scene.name))
+        known = self.library.counts.get(scene.image.dtype.name)
+        span = known.span if known and self.span is None else self.span
+        return replace(scene, span=assumed_span(scene.image, span, scene.name))
 
     def _with_sky(self, scene: Scene) -> Scene:
         region = self.config.region
@@ -267,7 +269,8 @@ class BagCopyPaste:
         if scene is None:
             check_sample(arrays)
             name = "sample" if index is None else f"sample {index}"
-            return to_scene(arrays, name, self.config.patch_px, self.span, self.mask_value)
+            given = (self.config.patch_px, self.span, self.mask_value, self.library.counts)
+            return to_scene(arrays, name, *given)
         if not isinstance(scene, Scene) or arrays:
             raise ValueError(
                 f"give a Scene, or arrays by name; got {type(scene).__name__} and "

@@ -45,10 +45,15 @@ from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.planner import check_library
 from densesirst_gen.paste.shapes import Shapes
+from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import SENSOR_BITS
 
 INTEGERS = (torch.uint8, torch.int32)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
+KINDS = {torch.uint8: "uint8", torch.int32: "uint16"} | dict.fromkeys(
+    (torch.float16, torch.bfloat16, torch.float32), "float32"
+)
+"""Dtype of a batch -> that of the images of a data set."""
 LABEL_DTYPES = (torch.int32, torch.int64)
 BOX_REACH = {
     torch.uint8: 2**8 - 1,
@@ -129,7 +134,7 @@ class BatchBagCopyPaste(nn.Module):
         check_library(library, self.config)
         if not is_share(p):
             raise ValueError(f"p must be in [0, 1], got {p}")
-        self.p, self.inplace = float(p), inplace
+        self.p, self.inplace, self.counts = float(p), inplace, library.counts
         tables = make_tables(library, self.config)
         for name in Shapes._fields:
             self.register_buffer(f"shape_{name}", getattr(tables.shapes, name), persistent=False)
@@ -220,7 +225,8 @@ class BatchBagCopyPaste(nn.Module):
             Rows and columns of each image that are not padding; by default all.
         span : (black, white) or Tensor (B, 2), optional
             Values that the sensor can give; by default (0, 1) for float images within these, else
-            as `densesirst_gen.Scene.levels` has it, for which deep and float images are read once
+            those of the library's images of this dtype, if it knows them, else as
+            `densesirst_gen.Scene.levels` has it, for which deep and float images are read once
             more. A process warns once that it goes by the values of float images.
         draws : Tensor, (B, ...), float64, optional
             Random numbers, see `draw`; by default new ones.
@@ -244,11 +250,20 @@ class BatchBagCopyPaste(nn.Module):
             images,
             self._free(images, sky, labels, boxes, counts, sizes),
             _n_targets(images, labels, boxes, counts),
-            _spans(images, span, sizes),
+            _spans(images, self._known_span(images, span), sizes),
             uniforms._replace(per_window=asked),
             self.config,
             self.tables,
+            known.reach if (known := self._known(images)) else 1.0,
         )
+
+    def _known(self, images: Tensor) -> Counts | None:
+        """What the library knows of images of this dtype."""
+        return self.counts.get(KINDS[images.dtype])
+
+    def _known_span(self, images: Tensor, span: Span | None) -> Span | None:
+        known = self._known(images)
+        return known.span if span is None and known and images.dtype != torch.uint8 else span
 
     def render(
         self,
@@ -314,7 +329,9 @@ class BatchBagCopyPaste(nn.Module):
         """
         self._check(images, None, labels, boxes, counts, sizes)
         _check_fit(plans, images)
-        table = plan_table(plans, _spans(images, span, sizes), self.config, self.tables)
+        table = plan_table(
+            plans, _spans(images, self._known_span(images, span), sizes), self.config, self.tables
+        )
         return self.render(images, table, labels, boxes, counts)
 
     def _check(

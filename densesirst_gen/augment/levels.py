@@ -31,10 +31,18 @@ def assumed_span(
     -------
     tuple of float, or None
         `span`; else (0, 1) for float images within these. None: as `Scene.levels` says, of which
-        a process warns once where it goes by the values of a float image.
+        a process warns once where it goes by the values of an image.
     """
-    if span is not None or image.dtype != np.float32 or image.size == 0:
+    if span is not None or image.dtype == np.uint8 or image.size == 0:
         return span
+    if image.dtype == np.uint16:
+        tell_once(
+            SUBJECT,
+            f"{name}: 16-bit image without a span: white is taken as that of the smallest of 8, "
+            f"10, 12, 14 and 16 bits that holds it ({image.max()}); give span=(black, white), or "
+            "a library made of images of this camera, which knows it",
+        )
+        return None
     low, high = float(image.min()), float(image.max())
     if UNIT[0] <= low < high <= UNIT[1]:
         return UNIT

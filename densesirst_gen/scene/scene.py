@@ -142,7 +142,7 @@ class Scene:
         if self.image.dtype == np.uint16:
             return 0.0, next(float(2**b - 1) for b in SENSOR_BITS if peak < 2**b)
         black = float(self.data.min())
-        if black >= 0 and peak <= 1:
+        if 0 <= black < peak <= 1:
             return 0.0, 1.0
         return black, peak if peak > black else black + 1.0
 

@@ -153,6 +153,7 @@ def plan_batch(
     draws: Draws,
     config: PasteConfig,
     tables: Tables,
+    reach: float = 1.0,
 ) -> BatchPlan:
     """Decide what to paste into a batch.
 
@@ -171,6 +172,8 @@ def plan_batch(
         target is asked was not drawn.
     config : PasteConfig
     tables : Tables
+    reach : float
+        See `densesirst_gen.Scene`.
 
     Returns
     -------
@@ -179,7 +182,8 @@ def plan_batch(
     corners = free_corners(free, config.window_px, images.shape[3])
     windows = _choose_windows(corners, images, draws, config.window_px)
     found = windows[..., 0] >= 0
-    columns = sample(draws.targets, _peaks(draws, tables), tables.shapes, config, torch)
+    peaks = _peaks(draws, tables) * (reach if config.level == "scaled" else 1.0)
+    columns = sample(draws.targets, peaks, tables.shapes, config, torch)
     rise, masks = stamps_of(columns, config, tables)
     asked = _asked(draws, columns["donor"]) & found[..., None]
     whole = is_whole(masks, config.fusion == "gaussian")
