@@ -26,6 +26,7 @@ from densesirst_gen.cli.options import (
     sky_cache_option,
     sky_store,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_config
 from densesirst_gen.settings import ConfigError
@@ -165,16 +166,12 @@ def build(
 
         click.echo(toml_text(chosen))
         return
-    from densesirst_gen.files.manifest import creation_time
-
-    creation_time()  # before SciPy is imported, which stumbles over a wrong date
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.sky.folder import mask_note
 
     dataset = open_dataset(backgrounds, layout, sky, span=span)
-    for note in () if quiet else [*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])]:
-        click.echo(printable(f"note: {note}"), err=True)
+    tell_notes([*dataset.notes(), *filter(None, [mask_note(dataset.scenes)])], quiet=quiet)
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)

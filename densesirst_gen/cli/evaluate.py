@@ -22,6 +22,7 @@ from densesirst_gen.cli.options import (
     progress_bar,
     select,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
@@ -160,14 +161,12 @@ def evaluate(
             found = read_predictions(predictions, opened, named, ids=ids, suffix=suffix)
             if names is None and limit is None:
                 files, found = _of_their_split(opened, files, found)
-        for note in () if quiet else (*opened.notes(), *found.notes()):
-            click.echo(printable(f"note: {note}"), err=True)
+        tell_notes((*opened.notes(), *found.notes()), quiet=quiet)
         split = "peak" if split_peaks else "none"
         scoring = Scoring(max_dets=max_dets or None, split=split, **rules)
         with progress_bar(quiet) as progress:
             evaluation = scored(files, found, scoring, jobs=jobs, progress=progress)
-        for note in () if quiet else evaluation.notes:
-            click.echo(printable(f"note: {note}"), err=True)
+        tell_notes(evaluation.notes, quiet=quiet)
         if plots:
             _write_plots(plots, evaluation, files, found)
     _tell(evaluation, found, dataset, json_out, quiet=quiet)

@@ -17,6 +17,7 @@ from densesirst_gen.cli.options import (
     path_out,
     select,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def library_extract(
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
     dataset = open_dataset(backgrounds, layout, span=span)
+    tell_notes(dataset.notes(), quiet=quiet)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
     with workers(jobs, [make_library.__module__]) as run:

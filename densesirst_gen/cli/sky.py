@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
     sky_cache_option,
     sky_store,
     span_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def sky_predict(
     from densesirst_gen.sky.folder import predict_folder
 
     dataset = open_dataset(images, layout, hint="DIR", span=span)
+    tell_notes(dataset.notes(), quiet=quiet)
     names = set(select(dataset, split, limit))
     files = [file for file in dataset.scenes if file.name in names]
     with progress_bar(quiet) as progress:
@@ -151,6 +153,7 @@ def sky_check(
     from densesirst_gen.sky.folder import check_masks
 
     dataset = open_dataset(images, layout, masks, hint="DIR")
+    tell_notes(dataset.notes(), quiet=quiet)
     with progress_bar(quiet) as progress:
         problems = check_masks(
             dataset.scenes, store=sky_store(sky_cache), jobs=jobs, progress=progress
@@ -192,6 +195,7 @@ def sky_export(
     from densesirst_gen.sky.exchange import export_sky
 
     dataset = open_dataset(images, layout, masks, hint="DIR")
+    tell_notes(dataset.notes(), quiet=quiet)
     n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
     _tell_moved("sky-export", n, out, quiet=quiet, as_json=as_json)
 
@@ -221,6 +225,7 @@ def sky_import(
     from densesirst_gen.sky.exchange import import_sky
 
     dataset = open_dataset(images, layout, hint="DIR")
+    tell_notes(dataset.notes(), quiet=quiet)
     n = import_sky(file, dataset.scenes, source, out, overwrite=overwrite)
     _tell_moved("sky-import", n, out, quiet=quiet, as_json=as_json)
 

@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
     progress_bar,
     select,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.stats.report.outputs import (
     document_of,
@@ -151,8 +152,7 @@ def _opened(
     quiet: bool,
 ) -> list[SceneFile]:
     dataset = open_dataset(folder, layout, sky, hint, span=span)
-    for note in () if quiet else dataset.notes():
-        click.echo(printable(f"note: {note}"), err=True)
+    tell_notes(dataset.notes(), quiet=quiet)
     names = set(select(dataset, split, limit))
     return [file for file in dataset.scenes if file.name in names]
 

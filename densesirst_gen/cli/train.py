@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from densesirst_gen.cli.options import (
     printable,
     progress_bar,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
@@ -120,7 +121,8 @@ def train(
 
     dataset = open_dataset(data, layout, hint="--data", span=span)
     held_back = open_dataset(val, None, hint="--val", span=span) if val else dataset
-    _tell_notes(quiet, dataset.notes())
+    for opened in (dataset, held_back) if val else (dataset,):
+        tell_notes(opened.notes(), quiet=quiet)
     validation = held_out_part(held_back, "test" if select_on == "test" else "val", val_split)
     if validation is None and val:
         validation = whole(held_back)
@@ -179,6 +181,7 @@ def detect(
     from densesirst_gen.detection.training.loop import make_fabric
 
     dataset = open_dataset(images, layout, hint="--images", span=span)
+    tell_notes(dataset.notes(), quiet=quiet)
     loaded = load_checkpoint(checkpoint)
     with progress_bar(quiet, "batch") as watch:
         found = detect_into(
@@ -264,7 +267,10 @@ def worth(
     if scored_on is None and not real:
         raise click.UsageError(f"{held_out.root} has no test split: name a dataset by --real")
     given = [folder, against] if against else [folder]
-    parts = {Path(n).resolve().name: train_part(open_dataset(n, None, hint="DIR")) for n in given}
+    opened = {n: open_dataset(n, None, hint="DIR") for n in given}
+    for dataset in (held_out, *opened.values()) if real else opened.values():
+        tell_notes(dataset.notes(), quiet=quiet)
+    parts = {Path(n).resolve().name: train_part(dataset) for n, dataset in opened.items()}
     if len(parts) < len(given):
         raise click.UsageError(f"DIR and --against are both called {Path(folder).name}")
     plan = Plan(
@@ -322,11 +328,6 @@ def _line(row: dict[str, Any]) -> str:
     times = ", ".join(f"{name} {share:.0%}" for name, share in row["time"].items())
     speed = f"{row['images_per_s']:.1f} images/s ({times})"
     return f"epoch {row['epoch']}: loss {row['loss']:.4f}{scores}; {speed}"
-
-
-def _tell_notes(quiet: bool, notes: Iterable[str]) -> None:
-    for note in () if quiet else notes:
-        click.echo(printable(f"note: {note}"), err=True)
 
 
 def _tell_run(manifest: dict[str, Any], folder: Path, *, quiet: bool, as_json: bool) -> None:
