@@ -127,23 +127,28 @@ def of_the_method() -> dict[str, Reader]:
 
 
 @cache
+def built() -> dict[str, bytes]:
+    """The files of a finished dataset."""
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, SOURCE_DATE_EPOCH="0"):
+        root = Path(folder)
+        write_dataset(root / "in")
+        source = read_dataset(root / "in", sky_dir=root / "in-sky")
+        build_dataset(source, root / "out", Recipe(PROFILES["bag-cp"]))
+        files = (path for path in (root / "out").rglob("*") if path.is_file())
+        return {str(path.relative_to(root / "out")): path.read_bytes() for path in files}
+
+
+@cache
 def build(folder: Path) -> Path:
-    """A finished dataset, made once in each folder."""
-    write_dataset(folder / "in")
-    source = read_dataset(folder / "in", sky_dir=folder / "in-sky")
-    with patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "0"}):
-        build_dataset(source, folder / "out", Recipe(PROFILES["bag-cp"]))
+    """The finished dataset in a folder."""
+    for name, content in built().items():
+        written(folder / "out", name, content)
     return folder / "out"
 
 
 def of_the_build(file: str) -> Callable[[], list[bytes]]:
     """Seeds: a file as a build has written it."""
-
-    def made() -> list[bytes]:
-        with tempfile.TemporaryDirectory() as folder:
-            return [(build(Path(folder)) / file).read_bytes()]
-
-    return made
+    return lambda: [built()[file]]
 
 
 def in_the_build(file: str, read: Callable[[Path], object]) -> Callable[[Path, bytes], object]:
