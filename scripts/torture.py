@@ -164,7 +164,7 @@ def disturb(
     """Run, send the signals, look at what is left, go on, compare."""
     begin = time.monotonic()
     code, errors, faults, missed = _stopped(way, data, out, KINDS[kind], after, apart)
-    early = code < 0 and kind != "SIGKILL" and not out.exists()  # Python itself was starting
+    early = kind != "SIGKILL" and not out.exists() and _in_python(code, errors)
     end = MISSED if missed else "early" if early else "done" if code == 0 else "stopped"
     if missed:
         run.seconds = min(run.seconds, time.monotonic() - begin)
@@ -205,6 +205,11 @@ def _stopped(
         return child.returncode, "", [f"did not end, or held its pipe, for {PATIENCE:g} s"], missed
     left = _still_there(child.pid)
     return child.returncode, errors, [f"processes left: {left}"] if left else [], missed
+
+
+def _in_python(code: int, errors: str) -> bool:
+    """Whether a signal met Python itself while it started, before any line of ours."""
+    return code < 0 or errors.startswith("Fatal Python error: init_import_site")
 
 
 def _send(child: subprocess.Popen[str], number: int) -> None:

@@ -59,8 +59,8 @@ def _check_folders(names: Iterable[str]) -> None:
         raise DatasetError(f"a file of one scene would be the folder of another: {examples(both)}")
 
 
-def too_long(name: str, out: Path | None) -> str:
-    """Why the files of a scene can't be named, if they can't; else empty.
+def unfit(name: str, out: Path | None) -> str:
+    """Why the files of a scene can't be named so that they are found again; else empty.
 
     Parameters
     ----------
@@ -68,6 +68,8 @@ def too_long(name: str, out: Path | None) -> str:
     out : Path or None
         Folder of the dataset, whose file system is asked; None: as most are.
     """
+    if any(part.startswith(".") for part in name.split("/")):
+        return "its files would be hidden, and passed over by whoever reads the dataset"
     longest = [len(os.fsencode(part)) for part in f"{name}{max(ENDINGS, key=len)}".split("/")]
     most = _limit(out, "PC_NAME_MAX", NAME_BYTES)
     if max(longest) > most:

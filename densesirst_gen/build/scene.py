@@ -12,7 +12,7 @@ import numpy as np
 
 from densesirst_gen.build.inputs import check_unchanged, digests_of, file_digests
 from densesirst_gen.build.kept_free import Regions, positions_outside
-from densesirst_gen.build.names import too_long
+from densesirst_gen.build.names import unfit
 from densesirst_gen.build.recipe import Recipe, copy_name
 from densesirst_gen.build.record import Record, n_above, plan_line, scene_counts
 from densesirst_gen.datasets import SceneFile
@@ -125,7 +125,7 @@ def _begun(
     found = digests_of(source)
     if noted is not None:
         check_unchanged(source, noted, found)
-    return Record(name, source.name, copy, file_digests(found), error=too_long(name, out))
+    return Record(name, source.name, copy, file_digests(found), error=unfit(name, out))
 
 
 def _is_unsure(background: Scene, usable: np.ndarray | None) -> bool:

@@ -171,9 +171,6 @@ def build(
 
         click.echo(toml_text(chosen))
         return
-    from densesirst_gen.files.manifest import creation_time
-
-    creation_time()  # before SciPy is imported, which stumbles over a wrong date
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.datasets.notes import not_yet_told

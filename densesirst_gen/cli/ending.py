@@ -35,6 +35,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was parsed."""
+        from densesirst_gen.files.manifest import creation_time
+
+        creation_time()  # before SciPy is imported, which stumbles over a wrong date
         with _told_apart():
             return super().invoke(ctx)
 

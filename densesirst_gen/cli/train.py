@@ -24,6 +24,7 @@ from densesirst_gen.cli.options import (
     progress_bar,
     reading_options,
     span_option,
+    tell_notes,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
@@ -270,7 +271,10 @@ def worth(
     if scored_on is None and not real:
         raise click.UsageError(f"{held_out.root} has no test split: name a dataset by --real")
     given = [folder, against] if against else [folder]
-    parts = {Path(n).resolve().name: train_part(open_dataset(n, None, hint="DIR")) for n in given}
+    opened = {n: open_dataset(n, None, hint="DIR") for n in given}
+    for dataset in (held_out, *opened.values()) if real else opened.values():
+        tell_notes(dataset.notes(), quiet=quiet)
+    parts = {Path(n).resolve().name: train_part(dataset) for n, dataset in opened.items()}
     if len(parts) < len(given):
         raise click.UsageError(f"DIR and --against are both called {Path(folder).name}")
     plan = Plan(

@@ -54,7 +54,7 @@ def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]
     ValueError
         If `jobs` is not 1 to 1024.
     WorkersError
-        While results are taken: if a process was killed at the same item twice, after all other
+        In a process that may not have any itself. While results are taken: if a process was killed at the same item twice, after all other
         results; or if processes are killed as soon as they start.
     """
     if not 1 <= jobs <= MOST_JOBS:
@@ -62,6 +62,8 @@ def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]
     if jobs == 1:
         yield map
         return
+    if multiprocessing.current_process().daemon:
+        raise WorkersError("a daemonic process can't start others: jobs must be 1 here")
     pool = _Pool(jobs, _context(preload))
     try:
         yield pool.map

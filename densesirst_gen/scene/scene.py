@@ -42,6 +42,7 @@ class Scene:
     name : str
         Identifier, unique in its dataset; a relative POSIX path without suffix.
     image : ndarray, (H, W), uint8, uint16 or float32
+        Of either byte order and any strides; kept in that of the machine.
         Gray image. uint16 holds 10 to 16 bits, float32 radiometric values.
     labels : ndarray, (H, W), int32
         0 background, k the k-th target. No target: all zero.
@@ -72,6 +73,9 @@ class Scene:
     reach: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.image.dtype.isnative:
+            native = self.image.astype(self.image.dtype.newbyteorder("="))
+            object.__setattr__(self, "image", native)
         image, labels, sky = self.image, self.labels, self.sky
         if image.ndim != 2 or image.size == 0:
             raise SceneError(f"scene {self.name}: image must be (H, W), got shape {image.shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import subprocess
@@ -293,6 +294,25 @@ def test_a_wrong_date_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.M
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "SOURCE_DATE_EPOCH must be a whole number of seconds since 1970" in done.stderr
+
+
+@pytest.mark.parametrize("name", [".hid", "a/.hid", ".a/b"])
+def test_a_hidden_name_is_set_aside(tmp_path: Path, targets: TargetLibrary, name: str) -> None:
+    """COCO may name what no folder shows; its scene would be missing from what is read again."""
+    image = next(iter(content(written(tmp_path / "one", "s").root / "PNGImages").values()))
+    write_files(tmp_path / "in", [(f"images/{n}.png", image) for n in (name, "seen")])
+    images = [
+        {"id": k, "file_name": f"{n}.png", "width": 128, "height": 96}
+        for k, n in enumerate((name, "seen"))
+    ]
+    document = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "Target"}]}
+    (tmp_path / "in/annotations.json").write_text(json.dumps(document))
+    dataset = read_dataset(tmp_path / "in")
+    assert len(dataset.scenes) == 2
+    summary = build_dataset(dataset, tmp_path / "out", RECIPE, library=targets)
+    assert list(summary.set_aside) == [name]
+    assert "would be hidden" in summary.set_aside[name]
+    assert [scene.name for scene in read_dataset(tmp_path / "out").scenes] == ["seen"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "none"])

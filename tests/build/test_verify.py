@@ -461,11 +461,6 @@ def test_the_demo_has_no_problem(targets: TargetLibrary, tmp_path: Path) -> None
     assert list(verify(tmp_path / "out")) == []
 
 
-def test_two_processes_find_the_same(copy: Path) -> None:
-    change_pixel(copy)
-    assert sorted(verify(copy, jobs=2)) == sorted(verify(copy))
-
-
 def coco_backgrounds(root: Path) -> Dataset:
     """Targets in an order of their own, two of which touch, one of which is in two pieces."""
     image = np.full((96, 128), 40, np.uint8)

@@ -311,3 +311,24 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"on\n"
+
+
+WRAPPED = """
+import os, signal, sys, types
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+class Cli(types.ModuleType):
+    def __getattr__(self, name):
+        return type("Owner", (), {"field": Named()})
+sys.modules["densesirst_gen.cli"] = Cli("cli")
+from densesirst_gen.__main__ import main
+main()
+"""
+
+
+def test_a_signal_that_an_import_wraps_into_another_error_is_told() -> None:
+    """Row 65. Python 3.11 makes a RuntimeError of what a class's `__set_name__` raises."""
+    command = [sys.executable, "-c", WRAPPED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "densesirst-gen: terminated\n")

@@ -86,6 +86,7 @@ def test_quiet_names_problems_alone(damaged: Path) -> None:
 
 
 def test_two_processes_tell_the_same(damaged: Path) -> None:
+    """Row 72: whatever the number of processes."""
     assert run("verify", damaged, "-j", 2).stdout == run("verify", damaged).stdout
 
 

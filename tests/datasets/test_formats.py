@@ -7,7 +7,6 @@ import os
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -767,11 +766,10 @@ def test_sirst_v2_as_released(real_data: Path) -> None:
         "trainval_full": 768,
         "val_full": 256,
     }
-    with ThreadPoolExecutor(2) as pool:
-        loaded = list(pool.map(SceneFile.load_with_notes, dataset.scenes))
-    assert sum(scene.n_targets for scene, _ in loaded) == 498
+    loaded = [scene.load_with_notes() for scene in dataset.scenes[::3]]
+    assert sum(scene.n_targets for scene, _ in loaded) == 158
     notes = Counter(note for _, notes in loaded for note in notes)
-    assert notes == {"image: true colour": 117, "image: alpha ignored": 10}
+    assert notes == {"image: true colour": 38, "image: alpha ignored": 5}
 
 
 def released_devkit(data: Path, root: Path, step: int) -> Path:

@@ -20,11 +20,20 @@ def test_seeds_are_valid_and_cases_repeat(name: str, tmp_path: Path) -> None:
 
 
 def test_no_reader_fails_otherwise_than_foreseen() -> None:
-    outcomes = fuzz.run(fuzz.READERS, range(25), seed=1, seconds=20, memory=500)
+    """Rows 1, 2, 3, 4, 27, 41, 46, 48, 52, 57."""
+    outcomes = fuzz.run(fuzz.READERS, range(15), seed=1, seconds=20, memory=500)
     assert {name: outcome.findings for name, outcome in outcomes.items() if outcome.findings} == {}
-    assert all(sum(outcome.counts.values()) == 25 for outcome in outcomes.values())
+    assert all(sum(outcome.counts.values()) == 15 for outcome in outcomes.values())
     assert fuzz.tell_findings(outcomes, 1, None) == 0
-    assert "| png | 25 |" in fuzz.table(outcomes)
+    assert "| png | 15 |" in fuzz.table(outcomes)
+
+
+def test_one_command_covers_all_that_is_read() -> None:
+    kinds = {name.split("-")[0] for name in fuzz.READERS}
+    images, labels = {"png", "jpeg", "tiff", "bmp"}, {"voc", "coco", "split", "sky", "results"}
+    ours = {"config", "plan", "library", "journal", "recipe", "inputs", "manifest", "plans"}
+    assert kinds >= images | labels | ours | {"checksums", "lock", "stats"}
+    assert {"sky-cvat", "sky-labelme", "sky-coco", "results-boxes.csv"} <= fuzz.READERS.keys()
 
 
 def test_other_errors_are_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

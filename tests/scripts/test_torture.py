@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for k in range(6):
+    for k in range(3):
         scene = make_scene(name=f"s{k}", seed=k)
         write_files(root, devkit_files(scene, annotate(scene.labels)))
     return root
