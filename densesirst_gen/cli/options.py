@@ -196,12 +196,6 @@ def open_dataset(
     return with_counts(dataset, known=like.counts)
 
 
-def tell_notes(notes: Iterable[str], *, quiet: bool) -> None:
-    """Say on stderr what was noticed, a line each."""
-    for note in () if quiet else notes:
-        click.echo(printable(f"note: {note}"), err=True)
-
-
 def select(dataset: Dataset, split: Path | None, limit: int | None) -> list[str]:
     """Names of the scenes to use: those of a split file, at most `limit` of them."""
     from densesirst_gen.datasets import read_split
