@@ -11,11 +11,13 @@ import click
 
 from densesirst_gen.cli.options import (
     EXIT_CODES,
+    SaidOfCounts,
     common,
     open_dataset,
     path_in,
     printable,
     reading_options,
+    span_option,
 )
 
 if TYPE_CHECKING:
@@ -26,8 +28,16 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR")
 @reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
+@span_option
 @common
-def inspect(folder: str, read_as: ReadAs, sky: Path | None, quiet: bool, as_json: bool) -> None:
+def inspect(
+    folder: str,
+    read_as: ReadAs,
+    sky: Path | None,
+    counts: SaidOfCounts,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Say what is understood of a folder, before anything is done with it.
 
     \b
@@ -35,13 +45,13 @@ def inspect(folder: str, read_as: ReadAs, sky: Path | None, quiet: bool, as_json
     densesirst-gen inspect datasets/
 
     Layout, images, masks, sky, splits, who may give targets, and what is passed over and why.
-    Nothing is decoded, nothing is written.
+    No more than a sample is decoded, nothing is written.
     """
     from densesirst_gen.datasets import DatasetError, read_dataset
     from densesirst_gen.datasets.understood import datasets_below, understand
 
     try:
-        found = understand(open_dataset(folder, read_as, sky, "DIR"))
+        found = understand(open_dataset(folder, read_as, sky, "DIR", counts=counts))
     except DatasetError as error:
         below = datasets_below(Path(folder), read_dataset) if Path(folder).is_dir() else []
         if not below:

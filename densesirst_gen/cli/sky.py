@@ -140,6 +140,7 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
 @click.argument("images", metavar="DIR")
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @reading_options("the images")
+@span_option
 @click.option("--jobs", "-j", type=click.IntRange(1), default=1, help="processes")
 @sky_cache_option
 @common
@@ -147,6 +148,7 @@ def sky_check(
     images: str,
     masks: Path | None,
     read_as: ReadAs,
+    counts: SaidOfCounts,
     jobs: int,
     sky_cache: str | None,
     quiet: bool,
@@ -160,7 +162,7 @@ def sky_check(
     """
     from densesirst_gen.sky.folder import check_masks
 
-    dataset = open_dataset(images, read_as, masks, hint="DIR")
+    dataset = open_dataset(images, read_as, masks, hint="DIR", counts=counts)
     introduce(dataset, quiet=quiet)
     with progress_bar(quiet) as progress:
         problems = check_masks(
