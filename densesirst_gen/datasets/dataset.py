@@ -112,13 +112,13 @@ class SceneFile:
         counts = self.counts.get(image.dtype.name)
         void = is_void(image, absent_in(decoded, counts.nodata if counts else ()))
         if void is not None:
-            notes.append(f"image: {np.count_nonzero(void)} pixels without data")
+            notes.append(f"values: {np.count_nonzero(void)} pixels without data")
         if image.dtype == np.uint8:
             return Scene(self.name, image, labels, sky, None, void, counts.reach if counts else 1.0)
         span = self.span or (counts.span if counts else None)
         scene = Scene(self.name, image, labels, sky, span, void, counts.reach if counts else 1.0)
         if span is not None and (peak := float(scene.data.max())) > span[1]:
-            notes.append(f"image: values up to {peak:,.6g}, above the span's white {span[1]:,.6g}")
+            notes.append(f"values: up to {peak:,.6g}, above the span's white {span[1]:,.6g}")
         return scene
 
     def _read_labels(self, shape: tuple[int, ...], notes: list[str]) -> np.ndarray:

@@ -71,9 +71,17 @@ def mask_notes(masks: Sequence[Path]) -> list[str]:
 
 
 def not_yet_told(notes: Iterable[str], masks: Sequence[Path | None]) -> list[str]:
-    """Notes of `grouped` on scenes, without those on masks if `mask_notes` looked at them all."""
-    all_looked_at = sum(mask is not None for mask in masks) <= SAMPLE
-    return [note for note in notes if not (all_looked_at and "scenes: mask: " in note)]
+    """Notes of `grouped` on scenes, without those of which a sample of the files told already.
+
+    Parameters
+    ----------
+    notes : iterable of str
+    masks : sequence of Path or None
+        One for each scene of the dataset.
+    """
+    told = ["scenes: mask: "] * (sum(mask is not None for mask in masks) <= SAMPLE)
+    told += ["scenes: image: "] * (len(masks) <= SAMPLE)
+    return [note for note in notes if not any(words in note for words in told)]
 
 
 def _notes_of(mask: Path) -> tuple[str, ...]:
