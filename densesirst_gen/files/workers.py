@@ -54,8 +54,9 @@ def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]
     ValueError
         If `jobs` is not 1 to 1024.
     WorkersError
-        In a process that may not have any itself. While results are taken: if a process was killed at the same item twice, after all other
-        results; or if processes are killed as soon as they start.
+        In a daemonic process, which may start no others. While results are taken: if a process was
+        killed at the same item twice, after all other results; or if processes are killed as soon
+        as they start.
     """
     if not 1 <= jobs <= MOST_JOBS:
         raise ValueError(f"jobs must be 1 to {MOST_JOBS}, got {jobs}")
