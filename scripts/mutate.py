@@ -44,9 +44,9 @@ class Part:
 PARTS = {
     "annotation": Part(
         ["scene.annotate", "scene.windows"],
-        ["scene/test_annotate.py", "scene/test_windows.py", "datasets/test_formats.py"],
+        ["scene", "datasets/test_formats.py"],
     ),
-    "density": Part(["scene.density"], ["scene/test_density.py"]),
+    "density": Part(["scene.density"], ["scene"]),
     "formats": Part(
         ["datasets.voc", "datasets.dialects", "datasets.coco", "datasets.devkit"],
         ["datasets/test_formats.py", "datasets/test_coco_records.py"],
