@@ -25,6 +25,7 @@ def settings_types() -> list[type[Settings]]:
     return [PasteConfig, TrainConfig, *(detector_class(name).config_type for name in NAMES)]
 
 
+# row 82
 def test_every_number_has_both_bounds() -> None:
     """A typo must not cost a day or all memory."""
     for kind in settings_types():
@@ -129,6 +130,7 @@ def refusal_of(start: Settings, name: str, value: Any) -> str:
     return ""
 
 
+# row 53
 def test_no_value_of_any_kind_breaks_a_setting() -> None:
     """It is taken, or refused by name in a short line."""
     deep: Any = []

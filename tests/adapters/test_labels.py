@@ -85,10 +85,12 @@ class TestAlbumentations:
             (np.zeros(0, int), "new"),
         ],
     )
+    # row 138
     def test_a_label_of_another_kind(self, given: Any, label: Any, targets: TargetLibrary) -> None:
         with pytest.raises(ValueError, match=rf"label field 'kinds' .*({REFUSED})"):
             self.labels_after(targets, given, label)
 
+    # row 138
     def test_the_default_is_refused_beside_text(self, targets: TargetLibrary) -> None:
         transform = self.module.BagCopyPaste(targets, **ANYWHERE)
         pipeline = self.A.Compose(
@@ -145,6 +147,7 @@ class TestTorchvision:
         ("dtype", "label"),
         [("uint8", 300), ("int64", 1.5), ("int64", "new"), ("int64", None), ("bool", 2)],
     )
+    # row 138
     def test_a_label_of_another_kind(self, dtype: str, label: Any, targets: TargetLibrary) -> None:
         given = self.torch.ones(3, dtype=getattr(self.torch, dtype))
         with pytest.raises(ValueError, match=rf"labels .*({REFUSED})"):

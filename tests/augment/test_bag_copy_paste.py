@@ -215,6 +215,7 @@ class TestMasksAndLists:
         assert set(np.unique(out["mask"])) == {0, on}
         assert label_mask(out["mask"].reshape(SHAPE) != 0).max() == 1 + out["n_pasted"] > 3
 
+    # row 140
     def test_what_is_to_be_ignored_is_kept_and_kept_free(self, targets: TargetLibrary) -> None:
         mask = np.zeros(SHAPE, np.uint8)
         mask[:, :64] = 255
@@ -387,6 +388,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
 
 class TestErrors:
     @pytest.mark.parametrize("case", BAD_SAMPLES)
+    # row 7
     def test_a_bad_sample(self, case: str, targets: TargetLibrary) -> None:
         arrays, message = BAD_SAMPLES[case]
         with pytest.raises(ValueError, match=message):
@@ -465,6 +467,7 @@ class TestRandomness:
         self.images(BagCopyPaste(targets))
         assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
+    # row 83
     def test_threads_share_one_object(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets)
         alone = copy.deepcopy(aug)
@@ -487,6 +490,7 @@ class TestCopies:
         assert len(pickle.dumps(aug)) < 2000 < len(pickle.dumps(BagCopyPaste(targets)))
         assert aug.library.digest == targets.digest
 
+    # row 141
     def test_a_file_that_changed_is_read_again(
         self, targets: TargetLibrary, tmp_path: Path
     ) -> None:
@@ -527,6 +531,7 @@ class TestWorkers:
             (2, "spawn", True),
         ],
     )
+    # rows 77, 83
     def test_an_index_gives_the_same_in_every_worker(
         self,
         n_workers: int,
@@ -546,6 +551,7 @@ class TestWorkers:
         assert len({*got[0], *got[1]}) == 10
 
     @pytest.mark.parametrize(("n_workers", "persistent"), [(0, False), (2, False), (2, True)])
+    # row 83
     def test_without_an_index_workers_and_epochs_differ(
         self, n_workers: int, persistent: bool, targets: TargetLibrary, loaders: Any
     ) -> None:

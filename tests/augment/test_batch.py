@@ -113,12 +113,14 @@ def test_the_batch_is_its_singles(targets: TargetLibrary) -> None:
 
 
 class TestWhatMayBeGiven:
+    # row 85
     def test_an_empty_batch(self, targets: TargetLibrary) -> None:
         result = BatchBagCopyPaste(targets)(**some_batch(0))
         assert result.images.shape == (0, 1, *SHAPE)
         assert result.boxes.shape == (0, 27, 4)
         assert result.plan.to_plans(PasteConfig()) == []
 
+    # row 85
     def test_images_without_sky_are_left_and_said(self, targets: TargetLibrary) -> None:
         aug, batch = BatchBagCopyPaste(targets), some_batch()
         batch["sky"][1] = False
@@ -131,6 +133,7 @@ class TestWhatMayBeGiven:
         white = aug(torch.full_like(batch["images"], 255), batch["sky"], draws=seeded(aug, 4))
         assert REASONS[white.plan.skip_reason[0]] == "nothing_visible"
 
+    # row 16
     def test_an_image_smaller_than_a_region(self, targets: TargetLibrary) -> None:
         for shape in [(1, 1), (19, 300), (40, 3)]:
             images = torch.zeros(2, 1, *shape, dtype=torch.uint8)
@@ -176,6 +179,7 @@ class TestWhatMayBeGiven:
         assert torch.equal(both.boxes, result.boxes)
         assert torch.equal(both.labels > result.labels, batch["labels"] > 0)
 
+    # row 85
     def test_mixed_sizes_are_padded(self, targets: TargetLibrary) -> None:
         """Padding is never pasted into, whatever is in it, and changes nothing else."""
         aug, batch = BatchBagCopyPaste(targets), some_batch(3)
@@ -198,6 +202,7 @@ class TestWhatMayBeGiven:
             assert torch.equal(result.boxes[b], single.boxes[0])
 
     @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+    # row 86
     def test_colours_are_kept_and_so_is_the_memory_format(
         self, dtype: torch.dtype, targets: TargetLibrary
     ) -> None:
@@ -250,6 +255,7 @@ class TestWhatMayBeGiven:
         assert_equal(found, aug(**batch, draws=draws))
 
 
+# row 86
 def test_gradients_pass_as_through_a_copy(targets: TargetLibrary) -> None:
     aug, batch = BatchBagCopyPaste(targets), some_batch(dtype=torch.float32)
     images = batch.pop("images").requires_grad_()
@@ -430,6 +436,7 @@ def on_device(targets: TargetLibrary) -> tuple[BatchBagCopyPaste, dict[str, Any]
 
 
 class TestOnADevice:
+    # row 78
     def test_as_on_the_cpu(self, on_device: Any, targets: TargetLibrary) -> None:
         aug, batch = on_device
         draws = seeded(BatchBagCopyPaste(targets), 8)

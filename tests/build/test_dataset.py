@@ -292,6 +292,7 @@ def test_broken_scenes_are_set_aside_with_their_reason(tmp_path: Path) -> None:
     assert not (tmp_path / "out/PNGImages/s1.png").exists()
 
 
+# row 33
 def test_no_targets_at_all_is_an_error_before_any_output(tmp_path: Path) -> None:
     write_files(tmp_path / "in", [("s.png", encode_png(make_scene().image))])
     with pytest.raises(LibraryError, match="nothing fit for a library"):
@@ -299,6 +300,7 @@ def test_no_targets_at_all_is_an_error_before_any_output(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+# row 81
 def test_no_scene_at_all_is_a_valid_dataset(backgrounds: Dataset, tmp_path: Path) -> None:
     summary = build_dataset(backgrounds, tmp_path / "out", RECIPE, names=[])
     assert summary.n_scenes == 0
@@ -365,6 +367,7 @@ def test_labels_read_back_are_components(built: Path) -> None:
         assert (label_mask(scene.labels > 0) == scene.labels).all()
 
 
+# row 8
 def test_a_declared_span_sets_the_levels(targets: TargetLibrary, tmp_path: Path) -> None:
     """A 14-bit sensor that looks at a dark sky still has 14 bits."""
     for k in range(2):
@@ -390,6 +393,7 @@ def test_a_second_build_into_a_folder_pastes_from_its_own_library(
     assert [scene.problem for scene in replay(out)] == [""] * 8
 
 
+# row 79
 def test_a_distribution_that_is_not_installed_is_written_as_such(
     backgrounds: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_names_with_separators_of_lines_can_be_built_over(
 
 
 @pytest.mark.parametrize("where", ["in", "sky", "deep", "link", "above", "equal", "link above"])
+# row 59
 def test_what_is_written_and_what_is_read_lie_apart(tmp_path: Path, where: str) -> None:
     dataset = written(tmp_path / "data/in", "a")
     sky = tmp_path / "sky/masks"
@@ -164,6 +165,7 @@ def test_what_is_written_and_what_is_read_lie_apart(tmp_path: Path, where: str) 
 
 
 @pytest.mark.parametrize("option", ["library", "split", "config"])
+# row 59
 def test_a_file_that_is_read_is_not_written_over(
     tmp_path: Path, targets: TargetLibrary, option: str
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_linked_image_of_the_folder_to_write_is_refused(tmp_path: Path) -> Non
         build_dataset(replace(dataset, scenes=(scene,)), tmp_path, RECIPE)
 
 
+# row 36
 def test_a_given_sky_behind_targets_is_not_called_unsure(
     tmp_path: Path, targets: TargetLibrary
 ) -> None:
@@ -248,6 +251,7 @@ def last_that_failed(build: Callable[[], object], limit: int) -> str:
     return ""
 
 
+# row 62
 def test_whatever_file_is_the_last_that_fits_the_build_goes_on(
     tmp_path: Path, targets: TargetLibrary
 ) -> None:

@@ -114,6 +114,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
+# row 68
 def test_what_has_changed_since_the_start_is_named(
     backgrounds: Path, tmp_path: Path, name: str
 ) -> None:
@@ -128,6 +129,7 @@ def test_what_has_changed_since_the_start_is_named(
 
 
 @pytest.mark.parametrize("name", [*CHANGES])
+# row 68
 def test_what_has_changed_since_the_end_is_named(
     original: Path, full: Path, tmp_path: Path, name: str
 ) -> None:
@@ -139,6 +141,7 @@ def test_what_has_changed_since_the_end_is_named(
         build_dataset(read_dataset(backgrounds), full, RECIPE, resume=True)
 
 
+# row 68
 def test_masks_and_skies_that_are_added_are_named(backgrounds: Path, tmp_path: Path) -> None:
     kept = Path(shutil.copytree(backgrounds, tmp_path / "kept"))
     drop_mask(backgrounds, 3)
@@ -158,6 +161,7 @@ def test_masks_and_skies_that_are_added_are_named(backgrounds: Path, tmp_path: P
         )
 
 
+# row 70
 def test_the_same_content_elsewhere_with_other_times_goes_on(
     backgrounds: Path, full: Path, tmp_path: Path
 ) -> None:
@@ -209,6 +213,7 @@ def test_annotations_in_one_file_count(tmp_path: Path, targets: TargetLibrary) -
 
 
 @pytest.mark.parametrize("swap", ["other", "emptied", "flipped"])
+# row 67
 def test_a_library_that_was_swapped_is_refused(
     backgrounds: Path, tmp_path: Path, targets: TargetLibrary, swap: str
 ) -> None:
@@ -235,6 +240,7 @@ def test_a_library_that_is_gone_is_made_again(
 
 @pytest.mark.parametrize("damage", ["emptied", "flipped", "cut", "gone"])
 @pytest.mark.parametrize("jobs", [1, 2])
+# row 69
 def test_a_damaged_file_of_a_finished_scene_is_made_again(
     backgrounds: Path, full: Path, tmp_path: Path, damage: str, jobs: int
 ) -> None:

@@ -399,6 +399,7 @@ RELABELLED: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("what", RELABELLED)
+# row 38
 def test_damage_is_found_and_named(copy: Path, what: str) -> None:
     """Rows 21, 29, 45 and 69: also where a forger has made the checksums anew."""
     damage, rule = RELABELLED[what]

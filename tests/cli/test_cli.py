@@ -118,6 +118,7 @@ def test_print_config_is_a_config(profile: str, tmp_path: Path) -> None:
         (["library", "show", "{toml}"], 1, "not a target library"),
     ],
 )
+# row 81
 def test_mistakes_get_a_message_and_a_code(
     arguments: list[str],
     code: int,

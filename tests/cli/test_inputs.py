@@ -55,6 +55,7 @@ def test_there_are_such_options() -> None:
 
 
 @pytest.mark.parametrize("option", ["--split", "--config", "--library", "--sky"])
+# row 50
 def test_a_pipe_is_wrong_usage_and_told_in_a_line(option: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     out = tmp_path / "out"
@@ -78,6 +79,7 @@ def folders(root: Path, *, factor: int = 255, inverted: bool = False) -> Path:
     return root / "d"
 
 
+# row 23
 def test_numbers_in_target_masks_are_read_and_told_by_a_build(tmp_path: Path) -> None:
     lines = {}
     for factor in (255, 3):

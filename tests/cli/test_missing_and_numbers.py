@@ -30,6 +30,7 @@ main()
     ],
     ids=lambda a: a[0],
 )
+# row 80
 def test_without_torch_one_line_says_what_helps(
     missing: str, arguments: list[str], tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ EXTRACT = ["library", "extract", "demo", "-o", "x.npz"]
     ],
     ids=" ".join,
 )
+# row 81
 def test_a_number_out_of_bounds_is_wrong_usage(arguments: list[str]) -> None:
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2

@@ -240,6 +240,7 @@ def test_closed_streams_are_no_failure(command: str, redirected: str, built: Pat
     assert done.stderr in ("", "note: no splits\n")
 
 
+# row 76
 def test_a_full_device_is_a_failure_in_one_line(built: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")

@@ -242,6 +242,7 @@ def test_page_is_written(dense, saved, tmp_path, monkeypatch):
     assert "density of clusters" in text
 
 
+# row 80
 def test_missing_libraries_are_named_before_any_work(dense, tmp_path, monkeypatch):
     module = sys.modules["densesirst_gen.cli.stats"]
     monkeypatch.setattr(module, "find_spec", lambda name: None)
@@ -251,6 +252,7 @@ def test_missing_libraries_are_named_before_any_work(dense, tmp_path, monkeypatc
         assert result.stdout == ""
 
 
+# row 56
 def test_names_cannot_reach_the_terminal(tmp_path):
     folder = write_folders(tmp_path / "da\x1b[31mta", random_scenes(0, 2))
     assert "\x1b" not in stats(folder, "--against", folder).output

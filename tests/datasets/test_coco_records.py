@@ -204,6 +204,7 @@ CONTRADICTIONS: dict[str, tuple[Any, str, int]] = {
 
 
 @pytest.mark.parametrize(("change", "words", "_"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+# row 100
 def test_what_is_wrong_with_most_records_is_refused(
     tmp_path: Path, change: Any, words: str, _: int
 ) -> None:
@@ -218,6 +219,7 @@ def test_what_is_wrong_with_most_records_is_refused(
 
 
 @pytest.mark.parametrize(("change", "words", "left"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+# row 100
 def test_what_is_wrong_with_some_records_is_noted(
     tmp_path: Path, change: Any, words: str, left: int
 ) -> None:
@@ -250,6 +252,7 @@ BBOXES = {
 
 
 @pytest.mark.parametrize(("change", "words"), BBOXES.values(), ids=BBOXES)
+# row 104
 def test_boxes_in_other_words_are_noted_and_masks_taken(
     tmp_path: Path, change: Any, words: str
 ) -> None:
@@ -306,6 +309,7 @@ def test_polygons_drawn_by_hand_fit_their_own_bbox(points: list[tuple[float, flo
     assert not {kind for kind in found if "bbox" in kind}
 
 
+# row 100
 def test_a_broken_part_is_dropped_and_not_the_record(tmp_path: Path) -> None:
     x, y, w, h = BOXES[0]
     edge = [*corners(x, y, w, h), x, y + 1]
@@ -379,6 +383,7 @@ def test_the_run_lengths_of_a_box(x: int, y: int, w: int, h: int) -> None:
     np.testing.assert_array_equal(labels > 0, mask_of((x, y, x1 - x, y1 - y)))
 
 
+# rows 45, 89
 def test_crowd_is_carried_as_regions_to_ignore(tmp_path: Path) -> None:
     marked = [record(k, box, iscrowd=int(k == 1)) for k, box in enumerate(BOXES)]
     (scene,) = read_coco(coco(tmp_path, marked)).scenes
@@ -450,6 +455,7 @@ def test_the_one_category_that_can_be_meant(
         (("ground", "sky"), (1, 2), "no targets"),
     ],
 )
+# row 90
 def test_categories_that_cannot_be_told_apart_are_asked_for(
     tmp_path: Path, names: tuple[str, ...], ids: tuple[int, ...], words: str
 ) -> None:
@@ -476,6 +482,7 @@ def test_categories_to_ignore_are_regions(tmp_path: Path, name: str) -> None:
     assert told(dataset, "of a category to ignore", "1 of 3")
 
 
+# row 90
 def test_a_sky_polygon_swallows_no_targets(tmp_path: Path) -> None:
     sky = record(9, (0, 0, WIDTH, 40), category_id=2, segmentation=[corners(0, 0, WIDTH, 40)])
     path = coco(tmp_path, [sky, *records()], categories=("target", "sky"))
@@ -497,12 +504,14 @@ def edit(path: Path, section: str, **changes: Any) -> Path:
 
 @pytest.mark.parametrize("key", ["1", 1.0, "1 "])
 @pytest.mark.parametrize("field", ["image_id", "category_id"])
+# row 45
 def test_ids_that_are_written_differently(tmp_path: Path, key: Any, field: str) -> None:
     path = edit(coco(tmp_path, records()), "annotations", **{field: key})
     assert n_targets(read_coco(path)) == 4
 
 
 @pytest.mark.parametrize("section", ["images", "categories"])
+# row 106
 def test_text_ids_for_numbers(tmp_path: Path, section: str) -> None:
     path = edit(coco(tmp_path, records()), section, id="1")
     assert n_targets(read_coco(path)) == 4
@@ -533,6 +542,7 @@ def test_ids_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[str, An
 
 
 @pytest.mark.parametrize("height", [48.0, "48", "48.0"])
+# row 106
 def test_sizes_in_other_words(tmp_path: Path, height: Any) -> None:
     dataset = read_coco(coco(tmp_path, records(), height=height))
     assert (n_targets(dataset), dataset.notes()) == (4, [])
@@ -584,6 +594,7 @@ def test_exchanged_sizes_are_named(tmp_path: Path) -> None:
         ("/upload/1/train/images/a.png", "train/images/a.png", "train/images/a"),
     ],
 )
+# row 106
 def test_names_of_which_one_reading_is_possible(
     tmp_path: Path, written: str, on_disk: str, name: str | None
 ) -> None:
@@ -623,6 +634,7 @@ def test_names_that_may_be_several_files_or_none_are_refused(
         read_coco(coco(tmp_path, records(), (written,), on_disk=on_disk))
 
 
+# row 49
 def test_no_name_leads_out_of_the_root(tmp_path: Path) -> None:
     secret = tmp_path / "secret/a.png"
     put_image(secret)
@@ -642,6 +654,7 @@ def test_the_part_in_the_name_of_the_file_says_which_folder(tmp_path: Path) -> N
     assert read_coco(official).scenes[0].image == tmp_path / "val2017/a.png"
 
 
+# row 101
 def test_a_file_under_two_names_is_one_scene(tmp_path: Path) -> None:
     path = coco(tmp_path, records(image_id=2), ("images/a.png", "a.png"), on_disk=("images/a.png",))
     dataset = read_coco(path)
@@ -717,6 +730,7 @@ TOUCHING = {
 
 @pytest.mark.parametrize("as_polygons", [False, True])
 @pytest.mark.parametrize("boxes", TOUCHING.values(), ids=TOUCHING)
+# rows 32, 98
 def test_targets_that_touch_are_one_and_that_is_noted(
     tmp_path: Path, boxes: tuple[Box, Box], as_polygons: bool
 ) -> None:
@@ -757,6 +771,7 @@ def test_pieces_that_lie_apart_are_targets_of_their_own(tmp_path: Path, as_polyg
     assert told(dataset, "pieces that lie apart", "1 of 2")
 
 
+# row 98
 def test_a_built_set_agrees_with_its_own_replay(tmp_path: Path) -> None:
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe

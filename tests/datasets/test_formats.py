@@ -228,6 +228,7 @@ def test_scene_files_are_small_and_travel(tmp_path: Path) -> None:
     ],
     ids=["plain", "CRLF", "BOM", "blanks", "suffixes", "twice"],
 )
+# row 41
 def test_splits_are_read_tolerantly(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "s.txt").write_bytes(text)
     assert read_split(tmp_path / "s.txt", ["a", "b"]) == ("a", "b")
@@ -243,6 +244,7 @@ def test_splits_are_read_tolerantly(tmp_path: Path, text: bytes) -> None:
         (b"\xff\xfe", "UTF-8"),
     ],
 )
+# row 41
 def test_wrong_splits_are_refused(tmp_path: Path, text: bytes, reason: str) -> None:
     (tmp_path / "s.txt").write_bytes(text)
     with pytest.raises(DatasetError, match=reason):
@@ -399,6 +401,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         read_dataset(tmp_path, layout="pascal")
 
 
+# row 25
 def test_masks_that_are_named_otherwise_are_not_forgotten(tmp_path: Path) -> None:
     tree(tmp_path / "known", images__a=gray(), masks__a_mask=mask())
     assert read_dataset(tmp_path / "known").scenes[0].load().n_targets == 4
@@ -430,6 +433,7 @@ def test_a_sky_may_be_white_and_a_target_mask_may_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mask", "sky"])
+# row 21
 def test_masks_of_another_size_are_refused(tmp_path: Path, kind: str) -> None:
     tree(tmp_path, a=gray(), small=encode_png(np.zeros((12, 32), np.uint8)))
     file = SceneFile("n", tmp_path / "a.png", **{kind: tmp_path / "small.png"})
@@ -437,6 +441,7 @@ def test_masks_of_another_size_are_refused(tmp_path: Path, kind: str) -> None:
         file.load()
 
 
+# row 25
 def test_notes_say_which_file(tmp_path: Path) -> None:
     rgb = np.zeros((*SHAPE, 3), np.uint8)
     rgb[..., 0] = 9
@@ -453,6 +458,7 @@ def test_notes_say_which_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", "/etc/passwd", "../a", "a/../../b", "C:\\a", "C:a", "a\\b", "a\0b"]
 )
+# row 49
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError):
         safe_join(tmp_path, name)
@@ -471,6 +477,7 @@ def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("other", ["A.png", "a.bmp"])
+# row 42
 def test_names_that_are_nearly_the_same(tmp_path: Path, other: str) -> None:
     tree(tmp_path, a=gray())
     (tmp_path / other).write_bytes(gray())
@@ -496,6 +503,7 @@ def test_names_that_no_text_file_can_hold(tmp_path: Path) -> None:
         ("inclusive0", [3, 2, 5, 3]),
     ],
 )
+# row 28
 def test_dialects(tmp_path: Path, dialect: str, numbers: list[int]) -> None:
     boxes = annotate(LABELS).boxes
     path = tmp_path / "a.xml"
@@ -527,16 +535,19 @@ def box(*corners: object) -> str:
     return f"<bndbox>{inner}</bndbox>"
 
 
+# row 26
 def test_an_object_without_a_box_is_no_target(tmp_path: Path) -> None:
     assert read_voc(voc(tmp_path, "")).boxes.shape == (0, 4)
 
 
+# row 27
 def test_decimal_and_swapped_corners(tmp_path: Path) -> None:
     read = read_voc(voc(tmp_path, box("9.0", 2, " 5.5 ", "8")))
     assert read.boxes.tolist() == [[5.5, 2, 9, 8]]
 
 
 @pytest.mark.parametrize("corners", [(1, 2, 3), (1, 2, 3, ""), (1, 2, 3, "nan"), (1, 2, 3, "x")])
+# row 27
 def test_corners_that_are_no_numbers(tmp_path: Path, corners: tuple[object, ...]) -> None:
     with pytest.raises(DatasetError, match="not finite numbers"):
         read_voc(voc(tmp_path, box(*corners)))
@@ -550,6 +561,7 @@ def test_corners_that_are_no_numbers(tmp_path: Path, corners: tuple[object, ...]
         '<!DOCTYPE a SYSTEM "http://127.0.0.1/a.dtd">',
     ],
 )
+# row 48
 def test_doctypes_are_refused(tmp_path: Path, doctype: str) -> None:
     with pytest.raises(DatasetError, match="refused, DTDForbidden"):
         read_voc(voc(tmp_path, box(1, 2, 3, 4), doctype))
@@ -626,6 +638,7 @@ def test_coco_as_pycocotools_sees_it(tmp_path: Path, capsys: pytest.CaptureFixtu
 @old_pycocotools
 @quick
 @given(labels=label_images, form=st.sampled_from(["str", "bytes", "list"]))
+# row 45
 def test_run_lengths_in_every_form(labels: np.ndarray, form: str) -> None:
     codes = [
         coco_mask.encode(np.asfortranarray(labels == k, np.uint8))
@@ -733,6 +746,7 @@ def test_coco_sizes_are_compared_with_the_image(tmp_path: Path) -> None:
     [b"", b"[1]", b"{}", b'{"images": NaN}', b"\xff", b"[" * 100_000, b'{"images": [1]}'],
     ids=["empty", "list", "no keys", "NaN", "bytes", "depth", "types"],
 )
+# row 46
 def test_what_is_not_coco(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "coco.json"
     path.write_bytes(text)
@@ -802,6 +816,7 @@ def test_densesirst_as_released(real_data: Path, tmp_path: Path) -> None:
     assert n_equal >= 46  # a few released files have boxes that do not fit their masks
 
 
+# row 28
 def test_the_published_dialects(real_data: Path) -> None:
     for boxes, masks, dialect, share in (
         ("densesirst/SIRST/BBox", "densesirst/SIRST/BinaryMask", "densesirst", 0.99),

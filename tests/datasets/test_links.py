@@ -30,6 +30,7 @@ def names(root: Path) -> list[str]:
 # ---------------------------------------------------------------- followed (row 50)
 
 
+# row 50
 def test_links_to_files_are_followed_wherever_they_lead_and_told(tmp_path: Path) -> None:
     root = image(tmp_path / "d/a.png").parent
     (root / "b.png").symlink_to(image(tmp_path / "elsewhere/x.png", 200))
@@ -83,6 +84,7 @@ def test_images_of_a_coco_file_may_be_links(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [".", "..", "../../d"])
+# row 50
 def test_circles_of_folders_are_refused(tmp_path: Path, target: str) -> None:
     image(tmp_path / "d/sub/a.png")
     (tmp_path / "d/sub/loop").symlink_to(target)
@@ -134,6 +136,7 @@ def coco(root: Path, file_name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", OUTSIDE, ids=lambda name: repr(name)[:20])
+# row 49
 def test_names_inside_files_never_lead_out(tmp_path: Path, name: str) -> None:
     image(tmp_path / "x.png")
     (tmp_path / "d").mkdir()
@@ -148,6 +151,7 @@ def test_names_inside_files_never_lead_out(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device"])
 @pytest.mark.parametrize("place", ["images/a.png", "masks/a.png", "img_idx/train.txt"])
+# row 50
 def test_pipes_and_devices_are_never_opened(tmp_path: Path, kind: str, place: str) -> None:
     for folder in ("images", "masks"):
         image(tmp_path / "d" / folder / "b.png", 0)
@@ -169,6 +173,7 @@ def test_a_pipe_is_no_split(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- written (rows 50, 59)
 
 
+# row 59
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "out").mkdir()

@@ -78,6 +78,7 @@ def n_targets(dataset: Dataset) -> list[int]:
         ("images/s1/{}.png", "masks/s1/{}.png", ["s1/a", "s1/b", "s1/c", "s1/d"]),
     ],
 )
+# row 88
 def test_masks_belong_to_their_images_whatever_they_are_called(
     tmp_path: Path, image: str, white: str, names: list[str]
 ) -> None:
@@ -88,6 +89,7 @@ def test_masks_belong_to_their_images_whatever_they_are_called(
         assert n_targets(dataset) == [1] * 4
 
 
+# row 110
 def test_frames_of_sequences_keep_their_sequence(tmp_path: Path) -> None:
     for sequence in ("10", "282"):
         pairs(tmp_path, f"images/{sequence}/{{}}.png", f"masks/{sequence}/{{}}.png", "12")
@@ -122,6 +124,7 @@ def test_what_looks_like_a_mask(tmp_path: Path) -> None:
     assert looks_like_mask(tmp_path / "none.png") is None
 
 
+# row 88
 def test_masks_of_results_beside_the_true_ones_are_named(tmp_path: Path) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     for name in "abcd":
@@ -143,6 +146,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("kind", list(LABELS))
+# row 87
 def test_labels_are_read_or_refused_by_name_and_passed_over_aloud(
     tmp_path: Path, kind: str
 ) -> None:
@@ -172,6 +176,7 @@ def test_of_two_kinds_of_labels_one_is_read_and_the_other_named(tmp_path: Path) 
     )
 
 
+# rows 87, 101
 def test_coco_is_known_by_its_grammar_and_yields_to_masks(tmp_path: Path) -> None:
     document = {
         "images": [{"id": 1, "file_name": "a.png", "height": SIDE, "width": SIDE}],
@@ -187,6 +192,7 @@ def test_coco_is_known_by_its_grammar_and_yields_to_masks(tmp_path: Path) -> Non
     assert any("COCO" in note and "result.json" in note for note in dataset.notes())
 
 
+# rows 102, 103
 @pytest.mark.parametrize("suffix", [".gif", ".npy", ".zip", ".mat", ".mp4"])
 def test_what_is_not_read_is_named(tmp_path: Path, suffix: str) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
@@ -196,6 +202,7 @@ def test_what_is_not_read_is_named(tmp_path: Path, suffix: str) -> None:
     assert ("unpack" in note) == (suffix == ".zip")
 
 
+# row 111
 def test_folders_of_systems_are_not_entered(tmp_path: Path) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     put(tmp_path, "images/@eaDir/a.png", picture())
@@ -205,6 +212,7 @@ def test_folders_of_systems_are_not_entered(tmp_path: Path) -> None:
     assert "not entered: $RECYCLE.BIN, @eaDir" in dataset.notes()
 
 
+# row 102
 def test_a_folder_that_cannot_be_listed_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +253,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
     ["{}", "{}.png", "images/{}.png", "/images/{}", "images\\{}.png", '"{}.png"', "{}.png 1",
      "images/{0}.png masks/{0}.png", "{},3", "./images/{}.PNG", "D:\\data\\images\\{}.bmp"],
 )  # fmt: skip
+# row 92
 def test_lists_are_found_and_their_lines_are_matched(
     tmp_path: Path, train: str, test: str, line: str
 ) -> None:
@@ -256,6 +265,7 @@ def test_lists_are_found_and_their_lines_are_matched(
     assert [scene.name for scene in donor_scenes(dataset)] == ["a", "b"]
 
 
+# row 93
 def test_ratios_side_by_side_hold_back_what_any_of_them_does(tmp_path: Path) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     for ratio, train, test in (("50_50", "ab", "cd"), ("70_30", "acd", "b")):
@@ -273,6 +283,7 @@ def test_ratios_side_by_side_hold_back_what_any_of_them_does(tmp_path: Path) -> 
     [("train", "valid"), ("Train", "Test"), ("training", "validation"), ("train", "test")],
 )
 @pytest.mark.parametrize("masked", [True, False])
+# row 94
 def test_folders_called_like_parts_are_splits(
     tmp_path: Path, train: str, held: str, masked: bool
 ) -> None:
@@ -286,6 +297,7 @@ def test_folders_called_like_parts_are_splits(
     assert all(scene.name.startswith(train) for scene in donor_scenes(dataset))
 
 
+# row 93
 def test_lists_of_which_nobody_can_tell_what_they_are_stop_donors(tmp_path: Path) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     (tmp_path / "one.txt").write_text("a\nb\n")
@@ -309,6 +321,7 @@ def test_where_all_is_held_back_the_list_is_named(tmp_path: Path) -> None:
         make_library(read_dataset(tmp_path), "targets")
 
 
+# row 92
 def test_lists_of_other_scenes_are_an_error(tmp_path: Path) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     (tmp_path / "img_idx").mkdir()
@@ -329,6 +342,7 @@ def test_lists_of_other_scenes_are_an_error(tmp_path: Path) -> None:
         ("constrained", ""), ("latest", ""), ("images", ""), ("", ""),
     ],
 )  # fmt: skip
+# row 93
 def test_words_for_parts(name: str, part: str) -> None:
     assert part_of(name) == part
 
@@ -366,6 +380,7 @@ def test_a_dataset_is_told_in_a_line_and_in_full(tmp_path: Path) -> None:
     assert "donors   2 images may give targets" in found.lines()
 
 
+# row 110
 def test_datasets_below_a_folder_are_listed_and_it_is_none(tmp_path: Path) -> None:
     for name in ("NUAA-SIRST", "NUDT-SIRST"):
         pairs(tmp_path / name, "images/{}.png", "masks/{}.png")

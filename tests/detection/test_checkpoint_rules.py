@@ -151,6 +151,7 @@ class TestResume:
         return {"detector": {}, "progress": json.dumps(progress)}
 
     @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\x04K\x01.", b"text"])
+    # row 52
     def test_other_bytes(self, content: bytes, tmp_path: Path) -> None:
         store = self.store(tmp_path)
         (store.folder.state / "resume.pt").write_bytes(content)

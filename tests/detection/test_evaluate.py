@@ -131,6 +131,7 @@ def test_a_map_that_is_none_is_refused_by_name(tmp_path, array, words):
         read_map(write_map(tmp_path, "x.npy", array))
 
 
+# row 52
 def test_pickles_are_not_opened(tmp_path):
     np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(PredictionError, match=r"x\.npy"):

@@ -101,6 +101,7 @@ def test_maps_are_blank_in_the_regions_but_for_targets():
     assert judged_map(prob > 0.5, labels, [(-5, -5, 99, 99)]).dtype == np.bool_
 
 
+# row 89
 def test_detections_on_crowds_are_not_false(tmp_path):
     scene = make_scene(name="a", targets=2)
     truth = annotate(scene.labels).boxes.astype(float)

@@ -119,12 +119,14 @@ def write_json(path: Path, document: Any) -> Path:
         (lambda k, name: 99, True),
     ],
 )
+# row 91
 def test_results_are_of_the_scenes_that_they_name(tmp_path, identify, named):
     data = dataset(tmp_path / "d", NUMBERS, ids=range(1, 6))
     found = records(identify, NUMBERS, named=named)
     assert ap50(write_json(tmp_path / "r.json", found), data) == pytest.approx(1)
 
 
+# row 91
 def test_a_number_that_is_an_id_and_another_name_is_refused_with_both_readings(tmp_path):
     data = dataset(tmp_path / "d", ("000002", "000001"), ids=(1, 2))
     path = write_json(tmp_path / "r.json", records(lambda k, name: k + 1, ("000002", "000001")))
@@ -266,6 +268,7 @@ def centred(box: Box) -> list[float]:
         (lambda box: [x + 500 for x in xywh(box)[:2]] + xywh(box)[2:], "bbox lie outside"),
     ],
 )
+# row 104
 def test_boxes_in_another_form_are_refused(tmp_path, change, words):
     path = write_json(tmp_path / "r.json", reformed(change))
     with pytest.raises(PredictionError, match=words):
@@ -428,6 +431,7 @@ def save_map(path: Path, mask: np.ndarray, key: str = "T") -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mat", ".npy", ".tif", ".png", ".jpg", ".bmp.npy"])
+# row 108
 def test_maps_of_every_format(tmp_path, suffix):
     for k, name in enumerate(NAMES):
         save_map(tmp_path / f"r/{name}{suffix}", mask_of(k))
@@ -468,6 +472,7 @@ def test_unreadable_mat_files_are_refused(tmp_path, head):
         evaluate(data.scenes, read(tmp_path / "r", data))
 
 
+# row 108
 def test_heat_maps_in_colours_are_refused(tmp_path):
     for k, name in enumerate(NAMES):
         jet = np.where(mask_of(k)[..., None], (132, 0, 0), (0, 0, 143)).astype(np.uint8)
@@ -590,6 +595,7 @@ def run(*arguments: object) -> Result:
 
 
 @pytest.mark.parametrize(("split", "first"), [("test", 2), ("train", 0)])
+# row 108
 def test_predictions_for_one_split_are_scored_on_it(tmp_path, split, first):
     with_splits(tmp_path / "d", **TWO_SPLITS)
     for k, name in enumerate(TWO_SPLITS[split], first):

@@ -62,6 +62,7 @@ def test_gray_is_read_as_it_is(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "LA", "RGBA", "P"])
+# row 11
 def test_gray_stored_as_colour_is_that_gray(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(GRAY).convert(mode)
     decoded = read_image(saved(tmp_path / "a.png", image))
@@ -69,11 +70,13 @@ def test_gray_stored_as_colour_is_that_gray(tmp_path: Path, mode: str) -> None:
     assert decoded.notes == (("alpha ignored",) if mode.endswith("A") else ())
 
 
+# row 12
 def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
     decoded = read_image(saved(tmp_path / "a.png", Image.fromarray(SMALL > 0)))
     np.testing.assert_array_equal(decoded.array, SMALL * 255)
 
 
+# row 10
 def test_palette_is_expanded(tmp_path: Path) -> None:
     image = palette_image(SMALL, 30, 200)
     decoded = read_image(saved(tmp_path / "a.png", image, transparency=b"\x00\x80"))
@@ -81,6 +84,7 @@ def test_palette_is_expanded(tmp_path: Path) -> None:
     assert decoded.notes == ("alpha ignored",)
 
 
+# rows 9, 12
 def test_transparent_pixels_keep_their_gray(tmp_path: Path) -> None:
     image = Image.fromarray(GRAY).convert("RGB")
     image.putalpha(0)
@@ -88,6 +92,7 @@ def test_transparent_pixels_keep_their_gray(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_alpha", [False, True])
+# row 11
 def test_colour_becomes_the_gray_that_opencv_reads_from_a_png(
     tmp_path: Path, with_alpha: bool
 ) -> None:
@@ -103,6 +108,7 @@ def test_colour_becomes_the_gray_that_opencv_reads_from_a_png(
     assert (difference == 0).mean() > 0.99  # which a few pixels feel
 
 
+# row 6
 def test_sixteen_bits_stay(tmp_path: Path) -> None:
     deep = GRAY.astype(np.uint16) * 33
     for suffix in (".png", ".tif"):
@@ -111,6 +117,7 @@ def test_sixteen_bits_stay(tmp_path: Path) -> None:
         np.testing.assert_array_equal(decoded.array, deep)
 
 
+# row 117
 def test_big_endian_and_32_bit_files_of_16_bit_values(tmp_path: Path) -> None:
     deep = GRAY.astype(np.uint16) * 33
     big_endian = saved(tmp_path / "a.tif", Image.fromarray(deep.astype(">u2")))
@@ -157,6 +164,7 @@ def test_float_stays_float(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decoded.array, warm)
 
 
+# row 14
 def test_orientation_is_told_and_not_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -170,6 +178,7 @@ def test_broken_exif_does_no_harm(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path).array, GRAY)
 
 
+# row 13
 def test_a_sequence_in_one_file_is_not_read_as_its_first_frame(tmp_path: Path) -> None:
     pages = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     path = saved(tmp_path / "a.tif", pages[0], save_all=True, append_images=pages)
@@ -185,6 +194,7 @@ def test_the_first_of_pages_that_are_no_frames_of_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decoded.array, GRAY)
 
 
+# row 5
 def test_content_counts_not_suffix(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(GRAY), format="TIFF")
     decoded = read_image(path)
@@ -205,6 +215,7 @@ def test_content_counts_not_suffix(tmp_path: Path) -> None:
         (b"GIF89a" + bytes(40), "a GIF: not supported"),
     ],
 )
+# rows 3, 4
 def test_what_is_not_an_image_says_what_it_is(tmp_path: Path, data: bytes, reason: str) -> None:
     path = written(tmp_path / "a.png", data)
     with pytest.raises(CodecError, match=reason) as caught:
@@ -220,6 +231,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
+# row 1
 def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
     data = encode_png(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
     path = written(tmp_path / "a.png", data[: int(share * len(data))])
@@ -227,6 +239,7 @@ def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
         read_image(path)
 
 
+# row 2
 def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     data = bytearray(encode_png(GRAY))
     data[data.index(b"IEND") - 5] ^= 1  # the checksum of the last block of pixels
@@ -236,6 +249,7 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, 10_000), value=st.integers(0, 255))
+# row 2
 def test_damage_is_noticed_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, position: int, value: int
 ) -> None:
@@ -249,6 +263,7 @@ def test_damage_is_noticed_or_harmless(
     np.testing.assert_array_equal(decoded.array, GRAY)
 
 
+# row 17
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
     path = written(tmp_path / "a.png", encode_png(GRAY))
     with pytest.raises(CodecError, match="24 x 20 pixels, the limit is 479"):
@@ -256,6 +271,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
     assert read_image(path, max_pixels=480).array.shape == (20, 24)
 
 
+# row 57
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     side = 60_000
     rows = zlib.compress(bytes(1 + side // 8) * 100)
@@ -284,6 +300,7 @@ def test_masks_are_read_by_value(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(mask.array, SMALL > 0)
 
 
+# row 10
 def test_palette_masks_are_read_by_index(tmp_path: Path) -> None:
     dark = palette_image(SMALL, 0, 5)  # index 1 is nearly black
     np.testing.assert_array_equal(read_mask(saved(tmp_path / "a.png", dark)).array, SMALL > 0)
@@ -296,6 +313,7 @@ def test_masks_of_zeros_and_ones(tmp_path: Path, dtype: type) -> None:
     assert mask.notes == ("values {0, 1} read as {0, 255}",)
 
 
+# row 22
 def test_soft_values_are_counted(tmp_path: Path) -> None:
     soft = SMALL * 255
     soft[3, 4:8] = (64, 127, 128, 200)
@@ -311,6 +329,7 @@ def test_a_mask_that_is_too_dark_holds_numbers(tmp_path: Path) -> None:
     assert mask.notes == ("largest value 64, so all but 0 is on: 8 pixels",)
 
 
+# row 24
 def test_inverted_target_masks_are_refused_and_skies_are_not(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray((1 - SMALL) * 255))
     with pytest.raises(CodecError, match="98% of the target mask is white"):

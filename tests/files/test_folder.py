@@ -39,6 +39,7 @@ def entry(root: Path, name: str) -> dict[str, object]:
     return {"name": name, "files": write_files(root, [(f"images/{name}.png", name.encode())])}
 
 
+# row 75
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     with pytest.raises(TypeError), atomic_file(target) as file:
@@ -64,6 +65,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").exists()
 
 
+# row 60
 def test_overwriting_deletes_our_files_and_no_others(tmp_path: Path) -> None:
     folder = begun(tmp_path)
     folder.append([entry(tmp_path, "a"), entry(tmp_path, "b")])
@@ -72,6 +74,7 @@ def test_overwriting_deletes_our_files_and_no_others(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["own.txt"]
 
 
+# row 60
 def test_a_foreign_manifest_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({"schema": "other"}))
     with pytest.raises(RefusedError, match="no build of densesirst-gen"):
@@ -103,6 +106,7 @@ def test_resuming_knows_what_is_done(tmp_path: Path) -> None:
     assert [e["name"] for e in again.sorted_entries()] == ["a", "b"]
 
 
+# row 67
 def test_resuming_with_another_recipe_is_refused_with_the_difference(tmp_path: Path) -> None:
     begun(tmp_path)
     other = BuildFolder(tmp_path, {**RECIPE, "seed": 1})
@@ -141,6 +145,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
         assert holder["pid"] == os.getpid()
 
 
+# row 66
 def test_the_lock_of_another_host_is_not(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text(json.dumps({"pid": 1, "host": "elsewhere", "nonce": "a"}))
     with pytest.raises(RefusedError, match="delete"), locked(tmp_path):

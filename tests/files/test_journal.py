@@ -54,6 +54,7 @@ def done(root: Path, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("content", OBJECTS, ids=range(len(OBJECTS)))
 @pytest.mark.parametrize("name", [".build/recipe.json", MANIFEST])
+# row 46
 def test_a_damaged_recipe_or_manifest_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     begun(tmp_path)
     (tmp_path / name).write_bytes(content)
@@ -160,6 +161,7 @@ def test_a_folder_that_leads_out_is_not_written_to(tmp_path: Path) -> None:
     assert (elsewhere / "a.png").exists()
 
 
+# row 62
 def test_a_full_disk_leaves_whole_lines_and_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +241,7 @@ SUMS = [
 
 
 @pytest.mark.parametrize("content", SUMS, ids=range(len(SUMS)))
+# row 60
 def test_a_damaged_list_of_checksums_stops_an_overwrite(tmp_path: Path, content: bytes) -> None:
     write_files(tmp_path, [("images/a.png", b"x")])
     (tmp_path / MANIFEST).write_text(json.dumps({"schema": SCHEMA}))
@@ -249,6 +252,7 @@ def test_a_damaged_list_of_checksums_stops_an_overwrite(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize("epoch", ["abc", "1.5", "1e9", "9" * 30, "-" + "9" * 30, "0x10"])
+# row 130
 def test_a_wrong_date_is_told_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: str
 ) -> None:

@@ -60,6 +60,7 @@ LEFT = [
 
 
 @pytest.mark.parametrize("content", LEFT, ids=range(len(LEFT)))
+# rows 66, 126
 def test_whatever_a_dead_process_left_is_taken_over(tmp_path: Path, content: bytes) -> None:
     """Of this machine; also where the process of its number lives, as process 1 always does."""
     (tmp_path / ".lock").write_bytes(content)
@@ -69,6 +70,7 @@ def test_whatever_a_dead_process_left_is_taken_over(tmp_path: Path, content: byt
 
 
 @pytest.mark.skipif(not BOOT_ID.exists(), reason="the kernel does not say which one it is")
+# row 126
 def test_a_container_of_another_name_on_this_machine_is_taken_over(tmp_path: Path) -> None:
     left = {"pid": 1, "host": "d2f0c1", "boot": BOOT_ID.read_text().strip()}
     (tmp_path / ".lock").write_text(json.dumps(left))
@@ -110,6 +112,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
     assert other.read_text() == "x"
 
 
+# row 75
 def test_a_file_system_without_locks_still_lets_one_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +126,7 @@ def test_a_file_system_without_locks_still_lets_one_in(
         pass
 
 
+# row 66
 def test_of_three_that_race_for_a_stale_lock_one_gets_in(tmp_path: Path) -> None:
     trials = 120
     for k in range(trials):

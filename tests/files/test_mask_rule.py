@@ -26,6 +26,7 @@ def saved(path: Path, array: np.ndarray) -> Path:
     "colour",
     [(255, 0, 0), (0, 0, 255), (0, 255, 0), (128, 0, 0), (255, 255, 255), (3, 0, 0), (0, 64, 128)],
 )
+# row 99
 def test_colours_are_on(tmp_path: Path, colour: tuple[int, int, int]) -> None:
     path = saved(tmp_path / "a.png", ON[..., None] * np.array(colour, np.uint8))
     np.testing.assert_array_equal(read_mask(path).array, ON)
@@ -34,6 +35,7 @@ def test_colours_are_on(tmp_path: Path, colour: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("values", [(1, 1), (1, 2), (3, 3), (2, 7), (64, 64), (1, 127)])
+# row 23
 def test_numbers_are_on(tmp_path: Path, dtype: type, values: tuple[int, int]) -> None:
     array = np.zeros(ON.shape, dtype)
     array[3:5, 4:8], array[10:12, 20] = values
@@ -50,6 +52,7 @@ def test_white_is_on_without_a_word(tmp_path: Path, white: int) -> None:
     assert mask.notes == ()
 
 
+# row 22
 def test_fractions_are_probabilities(tmp_path: Path) -> None:
     values = np.where(ON, 0.9, 0.2).astype(np.float32)
     (tmp_path / "a.tif").write_bytes(encode_tiff(values))
@@ -62,6 +65,7 @@ def test_fractions_are_probabilities(tmp_path: Path) -> None:
     ("value", "reason"),
     [(np.nan, "not numbers"), (-1, "negative"), (12.5, "fractions up to 12.5"), (np.inf, None)],
 )
+# row 99
 def test_values_that_no_mask_has(tmp_path: Path, value: float, reason: str | None) -> None:
     values = np.where(ON, value, 0).astype(np.float32)
     (tmp_path / "a.tif").write_bytes(encode_tiff(values))
@@ -72,6 +76,7 @@ def test_values_that_no_mask_has(tmp_path: Path, value: float, reason: str | Non
         read_mask(tmp_path / "a.tif")
 
 
+# row 24
 def test_a_background_of_another_number_is_an_inverted_mask(tmp_path: Path) -> None:
     with pytest.raises(CodecError, match="is it inverted"):
         read_mask(saved(tmp_path / "a.png", ON.astype(np.uint8) + 1))

@@ -18,6 +18,7 @@ def test_files_and_links_to_files_are_read(tmp_path: Path) -> None:
     assert read_bytes(tmp_path / "a") == read_bytes(str(tmp_path / "b")) == b"content"
 
 
+# row 50
 def test_what_is_no_regular_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     os.mkfifo(tmp_path / "pipe")
@@ -40,6 +41,7 @@ def test_missing_files_and_circles_of_links(tmp_path: Path) -> None:
         read_bytes(tmp_path / "loop")
 
 
+# row 74
 def test_no_handle_is_left_open(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a").write_bytes(b"")

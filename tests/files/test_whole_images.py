@@ -61,6 +61,7 @@ def test_whole_jpegs_are_read(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in JPEGS if kind not in ("flat", "tiny")])
 @pytest.mark.parametrize("share", SHARES)
+# row 1
 def test_jpegs_cut_and_closed_are_refused(tmp_path: Path, kind: str, share: float) -> None:
     data = JPEGS[kind]
     cut = data[: int(share * len(data))].rstrip(b"\xff") + END
@@ -121,6 +122,7 @@ def entries(data: bytes) -> dict[int, int]:
 
 @pytest.mark.parametrize("kind", TIFFS)
 @pytest.mark.parametrize("share", SHARES)
+# row 1
 def test_tiffs_cut_are_refused(tmp_path: Path, kind: str, share: float) -> None:
     data = TIFFS[kind]()
     assert reads(tmp_path, data) is not None
@@ -144,6 +146,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("share", SHARES)
+# row 1
 def test_pngs_cut_and_closed_with_right_checksums_are_refused(tmp_path: Path, share: float) -> None:
     data = encoded("PNG")
     at = data.index(b"IDAT")
@@ -242,6 +245,7 @@ def with_orientation(kind: str, value: int, **options: object) -> bytes:
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "LZW", "BIG"])
+# row 14
 def test_no_format_is_rotated(tmp_path: Path, kind: str, orientation: int) -> None:
     if kind in ("LZW", "BIG"):
         options = {"compression": "tiff_lzw"} if kind == "LZW" else {"big_tiff": True}

@@ -41,6 +41,7 @@ WRONG: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
+# row 82
 def test_a_wrong_value_is_named(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"PasteConfig\.{name} must be "):
         PasteConfig(**{name: value})
@@ -50,6 +51,7 @@ def test_every_field_has_a_help() -> None:
     assert all(f.metadata["help"] for f in fields(PasteConfig))
 
 
+# row 53
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'lambda'"):
         PasteConfig.from_dict({"lambda": 1})

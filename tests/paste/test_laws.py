@@ -173,11 +173,13 @@ class TestEdges:
             assert plan.skip_reason == "no_window"
 
     @pytest.mark.parametrize("sky", [None, np.zeros((96, 128), bool)])
+    # row 34
     def test_no_sky(self, sky: np.ndarray | None, targets: TargetLibrary) -> None:
         plan = check_laws(make_scene(sky=sky), targets, PROFILES["bag-cp"], 0)
         assert plan.skip_reason == "no_sky"
 
     @pytest.mark.parametrize("step", [2, 19])
+    # row 34
     def test_a_sky_of_crumbs_has_no_window(self, step: int, targets: TargetLibrary) -> None:
         sky = np.indices((96, 128)).sum(axis=0) % 2 == 0
         if step == 19:
@@ -195,6 +197,7 @@ class TestEdges:
         with pytest.raises(ValueError, match="needs a library of targets, got one of regions"):
             make_plan(make_scene(), regions, PROFILES["bag-cp"], scene_rng(0, "a"))
 
+    # row 39
     def test_a_white_sky_takes_no_invisible_targets(self, targets: TargetLibrary) -> None:
         scene = make_scene(targets=0, base=40)
         white = replace(scene, image=np.full_like(scene.image, 255))
@@ -202,6 +205,7 @@ class TestEdges:
         assert plan.skip_reason == "nothing_visible"
         assert plan.dropped["invisible"] > 0
 
+    # row 6
     def test_deep_images_use_their_own_white(self, targets: TargetLibrary) -> None:
         shallow, deep = make_scene(targets=0), make_scene(targets=0, dtype=np.uint16)
         plans = [

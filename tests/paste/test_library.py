@@ -22,6 +22,7 @@ from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene
 
 
+# row 31
 def test_the_local_background_is_removed() -> None:
     """A target of 25 levels on a slope keeps its 25 levels, whatever lies under it."""
     image = np.tile(np.arange(60, 100, dtype=np.uint8), (40, 1))
@@ -34,6 +35,7 @@ def test_the_local_background_is_removed() -> None:
     assert not left_out
 
 
+# rows 30, 31
 def test_what_is_left_out_is_counted_by_reason() -> None:
     scene = round_targets()
     labels = scene.labels.copy()
@@ -74,6 +76,7 @@ def test_an_array_file_is_no_library(tmp_path: Path) -> None:
         TargetLibrary.load(path)
 
 
+# row 52
 def test_a_library_with_pickles_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.npz"
     np.savez(path, format=np.array([{"a": 1}], object))

@@ -60,6 +60,7 @@ def test_gray_levels_out_of_range(value: float, targets: TargetLibrary, tmp_path
         load_library(path)
 
 
+# row 40
 def test_targets_of_no_brightness(targets: TargetLibrary, tmp_path: Path) -> None:
     patches = targets.patches.copy()
     patches[2] = 0
@@ -160,6 +161,7 @@ def member(name: str, header: dict[str, Any], content: bytes) -> tuple[str, byte
     return f"{name}.npy", buffer.getvalue() + content
 
 
+# row 57
 def test_what_would_fill_the_memory_is_refused_before_it_is_read(
     targets: TargetLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

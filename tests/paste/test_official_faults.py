@@ -58,6 +58,7 @@ def test_01_overlap_is_checked_on_the_top_row_and_left_column(targets: TargetLib
         assert (plan.windows > 0).all()
 
 
+# row 37
 def test_02_no_place_means_no_paste(targets: TargetLibrary) -> None:
     """After a hundred tries the last rejected point was used all the same."""
     tiny = np.zeros((64, 64), bool)
@@ -88,6 +89,7 @@ def test_03_points_are_not_biased_against_their_masks(targets: TargetLibrary) ->
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (5, 1)])
+# row 40
 def test_04_thin_targets_are_evaluated_at_their_centre(height: int, width: int) -> None:
     """A 1x1 target became 0/0, and then a white pixel; 1xN ones lay on the Gaussian's edge."""
     paste = one_paste(make_scene(), 0, 0, height=height, width=width).pastes
@@ -149,6 +151,7 @@ def test_08_meeting_pastes_leave_no_dark_hole() -> None:
     assert images[2].min() == 100
 
 
+# row 38
 def test_09_the_canvas_is_the_background_and_values_are_cut_once(targets: TargetLibrary) -> None:
     """The canvas began as the donor image; values were truncated on the way."""
     scene = make_scene()
@@ -212,6 +215,7 @@ def test_14_one_cluster_does_not_change_the_next(targets: TargetLibrary) -> None
 
 
 @pytest.mark.parametrize("arrangement", ["clusters", "sparse"])
+# row 34
 def test_15_a_hopeless_sky_ends_at_once(arrangement: str, targets: TargetLibrary) -> None:
     """Without a free window two modes never ended."""
     sky = np.zeros((96, 128), bool)

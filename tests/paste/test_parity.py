@@ -126,6 +126,7 @@ def test_a_device_plan_can_be_rendered_with_numpy(targets: TargetLibrary) -> Non
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+# row 86
 def test_half_precision_is_within_one_rounding(dtype: torch.dtype, targets: TargetLibrary) -> None:
     scenes, aug = some_scenes(np.float32), BatchBagCopyPaste(targets)
     batch = tensors(scenes)
@@ -142,6 +143,7 @@ def test_half_precision_is_within_one_rounding(dtype: torch.dtype, targets: Targ
 @pytest.mark.filterwarnings("ignore:float images without a span")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("peak", [0.01, 0.1, 1.0])
+# row 8
 def test_levels_are_those_of_a_scene(dtype: type, peak: float, targets: TargetLibrary) -> None:
     """With the padding of smaller images left out of it."""
     scenes = [replace(scene, span=None) for scene in some_scenes(dtype)]

@@ -75,6 +75,7 @@ def placed(
 
 
 @pytest.mark.parametrize(("n", "gap"), [(12, 1), (12, 2), (30, 3)])
+# row 37
 def test_patches_keep_the_margin_and_the_gap(n: int, gap: int) -> None:
     rows, cols, patches, sizes = placed(40, n, gap=gap)
     for k in range(len(rows)):

@@ -16,6 +16,7 @@ masks = arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements
 
 
 @given(masks)
+# row 32
 def test_labels_are_the_8_connected_components_in_raster_order(mask: np.ndarray) -> None:
     expected, _ = ndimage.label(mask, np.ones((3, 3)))
     labels = label_mask(mask)

@@ -30,6 +30,7 @@ def samples_with(memory_of_scene: float, files: int = 0) -> list[Sample]:
     ]
 
 
+# row 84
 def test_growth_is_seen() -> None:
     assert memory.is_flat(samples_with(0), MIB)
     assert memory.is_flat(samples_with(200), MIB)

@@ -109,6 +109,7 @@ def test_a_mask_in_its_place_is_fine(seed: int) -> None:
         (np.s_[::-1, ::-1], "turned by 180 degrees"),
     ],
 )
+# row 35
 def test_flipped_masks_are_found(flip: tuple[slice, ...], words: str) -> None:
     (doubt,) = check_sky(IMAGE, SKY[flip])
     assert doubt.kind == "flipped"

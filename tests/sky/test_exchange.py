@@ -433,6 +433,7 @@ def test_folder_without_labelme_files_is_refused(tmp_path: Path) -> None:
         read_sky_labelme(tmp_path, tmp_path)
 
 
+# row 48
 def test_xml_with_entities_is_refused(tmp_path: Path) -> None:
     cvat_file(tmp_path, "")
     bomb = '<!DOCTYPE a [<!ENTITY b "ha">]><annotations>&b;</annotations>'

@@ -42,6 +42,7 @@ def sky(root: Path, folder: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("version", "reaches"), [("5.3.1", True), ("4.5.6", True), ("3.16.7", True), ("6.0.0", False)]
 )
+# row 96
 def test_corners_that_labelme_clamped_reach_the_edge(
     tmp_path: Path, version: str, reaches: bool
 ) -> None:
@@ -52,6 +53,7 @@ def test_corners_that_labelme_clamped_reach_the_edge(
     assert sky(tmp_path, folder).all() == reaches
 
 
+# row 97
 def test_a_rectangle_may_have_four_corners(tmp_path: Path) -> None:
     folder = images(tmp_path, "a.png")
     labelme(tmp_path, "a.json", [[2, 3], [12, 3], [12, 9], [2, 9]], "rectangle")
@@ -60,12 +62,14 @@ def test_a_rectangle_may_have_four_corners(tmp_path: Path) -> None:
     assert (sky(tmp_path, folder) == expected).all()
 
 
+# row 97
 def test_a_file_that_says_no_size_has_that_of_its_image(tmp_path: Path) -> None:
     folder = images(tmp_path, "a.png")
     labelme(tmp_path, "a.json", [[0, 0], [9, 9]], "rectangle", imageHeight=None, imageWidth=None)
     assert sky(tmp_path, folder).sum() == 81
 
 
+# row 97
 def test_a_copied_file_is_named(tmp_path: Path) -> None:
     folder = images(tmp_path, "a.png", "b.png")
     labelme(tmp_path, "b.json", [[0, 0], [9, 9]], "rectangle")
@@ -76,6 +80,7 @@ def test_a_copied_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("heights", "rows"), [((0, 1), 20), ((1, 0), 0), ((0, 0), 0), (("-1", "0"), 20)]
 )
+# row 105
 def test_in_cvat_what_lies_higher_covers_what_lies_lower(
     tmp_path: Path, heights: tuple[int, int], rows: int
 ) -> None:

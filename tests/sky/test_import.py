@@ -47,6 +47,7 @@ def edited(path: Path, before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize("tool", READERS)
+# row 21
 def test_masks_of_another_size_are_refused_before_any_is_written(tmp_path: Path, tool: str) -> None:
     files, path = exported(tmp_path, tool)
     write_files(tmp_path, [("in/sub/c.png", png(np.pad(SKY, ((0, 0), (0, 1)))))])

@@ -46,6 +46,7 @@ def folder(root: Path, numbers: range, *, inverted: bool) -> tuple[SceneFile, ..
     return read_dataset(root / "in", sky_dir=root / "sky").scenes
 
 
+# row 35
 def test_inverted_masks_are_told_before_a_build_and_by_the_check(tmp_path: Path) -> None:
     files = folder(tmp_path, range(4), inverted=True)
     note = mask_note(files)

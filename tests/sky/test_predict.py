@@ -248,6 +248,7 @@ def test_a_mask_of_another_size_is_told_and_kept(tmp_path: Path) -> None:
     assert "mask is (5, 5), image is" in row.error
 
 
+# row 25
 def test_a_build_without_masks_pastes_only_where_the_sky_is_sure(
     targets: TargetLibrary, tmp_path: Path
 ) -> None:

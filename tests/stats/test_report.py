@@ -80,6 +80,7 @@ def test_comparison_is_a_table_with_bars():
     assert "Comparison" not in Page(report_html("d", [], [], [])).text
 
 
+# rows 43, 54
 def test_every_name_is_escaped():
     plain, hostile = Page(full_page()), Page(full_page(EVIL))
     assert Counter(tag for tag, _ in hostile.found) == Counter(tag for tag, _ in plain.found)
@@ -93,6 +94,7 @@ def test_text_that_utf8_cannot_hold():
     assert "bad ?name" in report_html("bad \udcffname", [], [], []).encode("utf-8").decode("utf-8")
 
 
+# row 54
 def test_nothing_is_loaded_from_elsewhere():
     text = full_page("http://example.org/x.png")
     page = Page(text)

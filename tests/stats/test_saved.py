@@ -112,6 +112,7 @@ def test_what_does_not_exist_is_an_empty_cell(stats):
     assert alone[0]["saturated"] in ("0", "1")
 
 
+# row 55
 def test_names_are_no_formulas(stats):
     names = ("=1+1", "+a", "-a", "@a", "\ta", 'a,"b"')
     cells = {row["image"] for row in rows_of(replace(stats, names=names), "clusters.csv")}

@@ -119,6 +119,7 @@ def edge_cases() -> dict[str, list[Scene]]:
 
 
 @pytest.mark.parametrize("case", edge_cases())
+# row 15
 def test_everything_is_finite_and_silent(case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
