@@ -54,6 +54,7 @@ class TestObjects:
         first = drawn(BagCopyPaste(targets, seed=79), 3)
         assert drawn(BagCopyPaste(targets, seed=79), 3) == first
 
+    # row 83
     def test_a_loaded_one_is_another_and_a_copy_goes_on(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets, seed=2)
         drawn(aug)

@@ -192,8 +192,8 @@ def test_coco_is_known_by_its_grammar_and_yields_to_masks(tmp_path: Path) -> Non
     assert any("COCO" in note and "result.json" in note for note in dataset.notes())
 
 
-# rows 102, 103
 @pytest.mark.parametrize("suffix", [".gif", ".npy", ".zip", ".mat", ".mp4"])
+# rows 102, 103
 def test_what_is_not_read_is_named(tmp_path: Path, suffix: str) -> None:
     pairs(tmp_path, "images/{}.png", "masks/{}.png")
     (tmp_path / f"images/x{suffix}").write_bytes(b"?")
