@@ -54,6 +54,7 @@ class TestAlbumentations:
         return {"image": SCENE.image, "bboxes": BOXES, "labels": [1, 1]} | more
 
     @pytest.mark.parametrize("kind", [None, "image"])
+    # row 135
     def test_a_sky_that_does_not_travel(self, kind: str | None) -> None:
         pipeline = self.compose(self.A.HorizontalFlip(p=1), self.paste(label=1), sky=kind)
         with pytest.raises(ValueError, match=r"additional_targets=\{'sky': 'mask'\}"):
@@ -67,6 +68,7 @@ class TestAlbumentations:
         assert not changed[:, :64].any()
 
     @pytest.mark.parametrize("name", ["images", "volume"])
+    # row 136
     def test_images_that_would_stay_unpasted(self, name: str) -> None:
         stack = np.stack([SCENE.image] * 2)
         pipeline = self.A.Compose([self.paste(region="anywhere")])
@@ -81,6 +83,7 @@ class TestAlbumentations:
     @pytest.mark.parametrize("name", ["area", "iscrowd", "anything", "class_labels"])
     @pytest.mark.parametrize("n", [0, 2])
     @pytest.mark.parametrize("kind", [list, np.array])
+    # row 137
     def test_lists_that_would_stay_short(self, name: str, n: int, kind: Any) -> None:
         pipeline = self.compose(self.paste(**ANYWHERE))
         given = {"image": SCENE.image, "bboxes": BOXES[:n], "labels": [1] * n, name: kind([5] * n)}
@@ -102,6 +105,7 @@ class TestAlbumentations:
         with pytest.raises(ValueError, match="keypoints need keypoint_params"):
             self.paste(**ANYWHERE)(image=SCENE.image, keypoints=FOUND.points)
 
+    # row 136
     def test_no_list_at_all(self) -> None:
         pipeline = self.compose(self.paste(**ANYWHERE), fields=[])
         with pytest.raises(ValueError, match="new targets would have no labels: give empty bboxes"):
@@ -120,6 +124,7 @@ class TestAlbumentations:
             (SCENE.labels, "classes of int32 may hold classes"),
         ],
     )
+    # row 139
     def test_class_maps_as_further_masks(self, mask: np.ndarray, words: str) -> None:
         pipeline = self.compose(self.paste(**ANYWHERE), masks={"classes": "mask"})
         with pytest.raises(ValueError, match=words):
@@ -146,6 +151,7 @@ class TestAlbumentations:
         assert len(out["bboxes"]) > 1
         assert (out["image"][:48] == SCENE.image[:48]).all()
 
+    # row 141
     def test_a_seed_is_refused_and_a_store_kept(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="seed=3 has no use here: chance comes from A"):
             self.paste(seed=3)
@@ -184,6 +190,7 @@ class TestTorchvision:
     def target(self, **more: Any) -> dict[str, Any]:
         return {"boxes": self.boxes(), "labels": self.torch.ones(2, dtype=self.torch.int64)} | more
 
+    # row 135
     def test_a_sky_that_does_not_travel(self) -> None:
         plain = self.torch.from_numpy(half_sky())
         for sky in (plain, plain.numpy(), plain.tolist()[0][0]):
@@ -197,6 +204,7 @@ class TestTorchvision:
     @pytest.mark.parametrize(
         "target", [{"image_id": 17}, {}, {"image_id": 17, "annotations": []}, {"labels": None}]
     )
+    # row 136
     def test_no_list_at_all(self, target: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="so new targets would have no labels"):
             self.paste(self.image(), target)
@@ -211,6 +219,7 @@ class TestTorchvision:
             assert (made != self.image()).any()
 
     @pytest.mark.parametrize("n", [0, 2])
+    # row 137
     def test_lists_that_would_stay_short(self, n: int) -> None:
         torch = self.torch
         few = {"boxes": self.boxes(BOXES[:n]), "labels": torch.ones(n)}
@@ -228,6 +237,7 @@ class TestTorchvision:
         with pytest.raises(ValueError, match=r"2 has .* rows"):
             self.paste(self.image(), self.boxes(BOXES[:n]), torch.ones(n))
 
+    # row 137
     def test_lists_that_are_named_grow(self) -> None:
         target = self.target(ids=self.torch.arange(2), size=self.torch.tensor([96, 128]))
         _, out = self.paste(self.image(), target, fill={"ids": -1})
@@ -238,6 +248,7 @@ class TestTorchvision:
 
     @pytest.mark.parametrize("on", [1, 255, 7])
     @pytest.mark.parametrize("n", [1, 2])
+    # row 139
     def test_a_stack_says_what_is_on(self, on: int, n: int) -> None:
         target = {"boxes": self.boxes(BOXES[:n]), "masks": self.mask(STACK[:n] * np.uint8(on))}
         _, out = self.paste(self.image(), target)
@@ -253,6 +264,7 @@ class TestTorchvision:
         with pytest.raises(ValueError, match="bboxes, mask and labels must have the same length"):
             self.paste(self.image(), self.target(masks=self.mask(STACK[:1])))
 
+    # row 140
     def test_ignored_boxes_are_kept_free(self) -> None:
         target = {"boxes": self.boxes(UPPER), "masks": self.mask(STACK[:1] * 0)}
         made, out = self.paste(self.image(), target)
@@ -304,6 +316,7 @@ class TestMmdet:
         return {"img": SCENE.image, "instances": [{}, {}], **given, **more}
 
     @pytest.mark.parametrize("n", [0, 2])
+    # row 137
     def test_lists_that_would_stay_short(self, n: int) -> None:
         few = {"gt_bboxes": BOXES[:n], "gt_bboxes_labels": np.ones(n, int)}
         for name in ("gt_instances_ids", "gt_keypoints"):
@@ -316,6 +329,7 @@ class TestMmdet:
         with pytest.raises(ValueError, match="must have the same length"):
             self.paste(self.results(gt_ignore_flags=np.zeros(3, bool)))
 
+    # row 136
     def test_no_list_at_all(self) -> None:
         with pytest.raises(ValueError, match="results have no gt_bboxes and no gt_masks"):
             self.paste({"img": SCENE.image})
@@ -330,6 +344,7 @@ class TestMmdet:
         with pytest.raises(ValueError, match="gt_masks hold 1 and 255"):
             self.paste(self.results(gt_masks=mixed))
 
+    # row 140
     def test_ignored_boxes_are_kept_free(self) -> None:
         given = self.results(
             gt_bboxes=UPPER,

@@ -67,6 +67,7 @@ class TestBoxes:
 
 
 @pytest.mark.parametrize("region", ["sky", "anywhere"])
+# row 141
 def test_a_batch_of_nothing(region: str, targets: TargetLibrary) -> None:
     aug = BatchBagCopyPaste(targets, PasteConfig(region=region))
     shapes: dict[str, Any] = {"sky": torch.ones((0, 64, 80), dtype=torch.bool)}

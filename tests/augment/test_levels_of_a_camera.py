@@ -43,6 +43,7 @@ def test_a_library_gives_its_span_to_a_stream_of_its_camera(
     assert known.max() > 0
 
 
+# row 116
 def test_a_crop_has_the_levels_of_its_frame(library: TargetLibrary) -> None:
     counts = (7200 + 2 * gray().astype(np.uint16)).astype(np.uint16)
     paste = BagCopyPaste(library, ANYWHERE)

@@ -40,6 +40,7 @@ def as_ever(aug: BagCopyPaste, key: tuple[int, ...]) -> bytes:
 
 
 class TestObjects:
+    # row 134
     def test_two_of_one_seed_differ(self, targets: TargetLibrary) -> None:
         augs = [BagCopyPaste(targets), BagCopyPaste(targets), BagCopyPaste(targets, seed=0)]
         assert len({image for aug in augs for image in drawn(aug, 5)}) == 15
@@ -85,6 +86,7 @@ class TestObjects:
 
 
 class TestIndices:
+    # row 134
     def test_data_set_and_repeat_are_part_of_the_index(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets)
         keys = [(name, i, r) for name in ("a", "b") for i in range(2) for r in range(2)]
@@ -107,6 +109,7 @@ class TestIndices:
 
 @FORKS
 class TestForks:
+    # row 133
     def test_each_child_and_its_child(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets)
         children = [image for _ in range(3) for image in in_fork(aug, 4)]
@@ -122,6 +125,7 @@ class TestForks:
         assert len({*images, one(aug)}) == 9
 
     @pytest.mark.parametrize("method", ["fork", "spawn"])
+    # row 133
     def test_a_pool_of_multiprocess(self, method: str, targets: TargetLibrary) -> None:
         multiprocess = pytest.importorskip("multiprocess")
         aug = BagCopyPaste(targets)
@@ -129,6 +133,7 @@ class TestForks:
             images = pool.map(one, [aug] * 6, chunksize=1)
         assert len({*images, one(aug)}) == 7
 
+    # row 133
     def test_jobs_of_joblib(self, targets: TargetLibrary) -> None:
         joblib = pytest.importorskip("joblib")
         aug = BagCopyPaste(targets)
@@ -137,6 +142,7 @@ class TestForks:
 
 
 class TestRanks:
+    # row 133
     def test_programs_of_a_launcher(self, library_file: Path) -> None:
         first, second = (in_process(library_file, RANK=rank) for rank in "01")
         assert len({*first, *second}) == 8
@@ -181,6 +187,7 @@ class TestSeedingHooks:
         return list(itertools.chain(*loaders.two_epochs(dataset, **options)))
 
     @pytest.mark.parametrize("name", ["lightning", "mmengine", "transformers"])
+    # row 133
     def test_ranks_differ_and_runs_agree(
         self, name: str, targets: TargetLibrary, loaders: Any
     ) -> None:
@@ -216,6 +223,7 @@ class TestSeedingHooks:
             assert image.numpy().tobytes() == as_ever(aug, (1, 0, seed, n))
 
     @pytest.mark.parametrize("start", ["fork", "spawn"])
+    # row 134
     def test_two_objects_in_one_worker(
         self, start: str, targets: TargetLibrary, loaders: Any
     ) -> None:

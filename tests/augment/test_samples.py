@@ -50,6 +50,7 @@ class TestKeptFree:
         return np.mean([new_pixels(out, given) for out in outs], axis=0)
 
     @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32])
+    # row 140
     def test_a_box_beside_a_mask(self, dtype: type, targets: TargetLibrary) -> None:
         mask = np.zeros(SHAPE, dtype)
         mask[80:83, 5:8] = 255 if dtype is np.uint8 else 1
@@ -127,6 +128,7 @@ class TestLabels:
         assert out["labels"][:3].tolist() == [[4], [4], [5]]
 
     @pytest.mark.parametrize("labels", [np.eye(2, 3), np.zeros((0, 3)), np.zeros((2, 1, 1))])
+    # row 137
     def test_one_hot_classes_are_refused(self, labels: Any, targets: TargetLibrary) -> None:
         with pytest.raises(ValueError, match=r"labels must be \(N,\), a class number for each"):
             BagCopyPaste(targets, label=1, **ANYWHERE)(**self.sample(labels))
@@ -182,6 +184,7 @@ class TestDtypes:
 class TestLevels:
     unit = (make_scene(SHAPE, targets=0).image / 255).astype(np.float32)
 
+    # row 116
     def test_floats_of_0_to_1_rise_to_1(self, targets: TargetLibrary) -> None:
         aug = BagCopyPaste(targets, **ANYWHERE)
         out = aug(image=self.unit, index=0)["image"]
@@ -200,6 +203,7 @@ class TestLevels:
         made.append(aug(replace(crop, span=None)))
         assert [scene.levels for scene in made] == [(0, 1)] * 2
 
+    # row 116
     def test_others_are_told_once(self, targets: TargetLibrary) -> None:
         aug, wide = BagCopyPaste(targets, **ANYWHERE), self.unit * 255
         with pytest.warns(UserWarning, match="sample 1: float image without a span: .* said once"):
@@ -242,6 +246,7 @@ class TestNumbers:
 
 
 class TestSettings:
+    # row 141
     def test_numbers_of_numpy(self, targets: TargetLibrary, tmp_path: Path) -> None:
         aug = BagCopyPaste(
             targets,
@@ -270,6 +275,7 @@ class TestSettings:
 
 
 class TestReplacedLibrary:
+    # row 141
     def test_another_process_refuses_it(self, targets: TargetLibrary, tmp_path: Path) -> None:
         path = tmp_path / "targets.npz"
         targets.save(path)

@@ -40,6 +40,7 @@ def with_alpha(root: Path, *names: str) -> Path:
     return root
 
 
+# row 109
 def test_stats_of_nothing_fail_with_the_first_reason(tmp_path: Path) -> None:
     result = run("stats", cut_short(tmp_path / "d", "a", "b"), code=FAILED)
     assert "nothing measured, all 2 scenes are set aside; a: " in result.stderr
@@ -53,6 +54,7 @@ def test_stats_against_nothing_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+# row 109
 def test_a_build_of_nothing_fails_with_the_first_reason(
     tmp_path: Path, targets: Path, flags: tuple[str, ...]
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_build_of_nothing_fails_with_the_first_reason(
     assert not (out / "manifest.json").exists()
 
 
+# row 109
 def test_a_sky_of_nothing_fails(tmp_path: Path) -> None:
     result = run("sky", cut_short(tmp_path / "d", "a"), "-o", tmp_path / "out", code=FAILED)
     assert "nothing predicted, the one scene is set aside; a: " in result.stderr

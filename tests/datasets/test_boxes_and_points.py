@@ -208,6 +208,7 @@ def test_polygons_of_labelme_and_of_yolo_are_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["labelme", "cvat"])
+# row 107
 def test_points_are_points(tmp_path: Path, layout: str) -> None:
     if layout == "labelme":
         labelme_files(tmp_path, [{"label": "t", "points": [[21.5, 25.5]], "shape_type": "point"}])

@@ -69,6 +69,7 @@ def planned(scene: Scene, library: TargetLibrary) -> tuple[list[list[int]], floa
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
+# row 112
 def test_statistics_library_and_pastes_do_not_depend_on_the_counts(
     tmp_path: Path, camera: str, targets: TargetLibrary
 ) -> None:
@@ -90,6 +91,7 @@ def test_statistics_library_and_pastes_do_not_depend_on_the_counts(
 
 
 @pytest.mark.parametrize("camera", ["14 bit narrow", "degrees"])
+# row 112
 def test_a_span_that_was_found_is_told_recorded_and_found_again(
     tmp_path: Path, camera: str
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_span_that_was_found_is_told_recorded_and_found_again(
     assert not list(verify(tmp_path / "out"))
 
 
+# row 114
 def test_no_data_is_neither_measured_nor_pasted_on_and_stays(tmp_path: Path) -> None:
     def convert(image: np.ndarray) -> np.ndarray:
         degrees = CAMERAS["degrees"][0](image)
@@ -123,6 +126,7 @@ def test_no_data_is_neither_measured_nor_pasted_on_and_stays(tmp_path: Path) -> 
     assert not list(verify(tmp_path / "out"))
 
 
+# row 114
 def test_nan_as_no_data_goes_through_a_build(tmp_path: Path) -> None:
     def convert(image: np.ndarray) -> np.ndarray:
         values = CAMERAS["degrees"][0](image)
@@ -144,6 +148,7 @@ def test_what_a_span_does_not_hold_is_noted_of_its_scene(tmp_path: Path) -> None
     assert any("above the span's white" in note for note in notes)
 
 
+# row 123
 def test_narrow_8_bit_images_get_pastes_within_their_range(
     tmp_path: Path, targets: TargetLibrary
 ) -> None:
@@ -157,6 +162,7 @@ def test_narrow_8_bit_images_get_pastes_within_their_range(
     assert PROFILES["release"].level == "release"
 
 
+# row 122
 def test_a_table_gives_each_camera_its_span(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", CAMERAS["14 bit narrow"][0], below="cam_a/")
     folder(root, lambda v: v.astype(np.uint16) * 64, below="cam_b/")

@@ -99,6 +99,7 @@ def test_maps_are_scored_by_the_boxes_of_their_components(tmp_path: Path) -> Non
     assert "maps are scored by the boxes of their components" in said
 
 
+# row 107
 def test_points_say_something_by_distance_only(tmp_path: Path) -> None:
     points(tmp_path / "d")
     found, said = scores(tmp_path, results(tmp_path / "results.json"))

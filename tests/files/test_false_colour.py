@@ -45,6 +45,7 @@ def painted(path: Path, name: str, quality: int = 0) -> Path:
 
 @pytest.mark.parametrize("name", [*VIVID, "own"])
 @pytest.mark.parametrize("quality", [0, 95, 80])
+# row 121
 def test_colours_on_one_curve_are_refused(tmp_path: Path, name: str, quality: int) -> None:
     if name == "own" and quality:
         pytest.skip("what JPEG leaves of a curve without a name is not asked for")
@@ -62,6 +63,7 @@ def test_a_refusal_says_which_colormap_it_looks_like(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", [*OF_OPENCV, "ironbow"])
+# row 121
 def test_a_colormap_is_turned_back(tmp_path: Path, name: str) -> None:
     found = read_image(painted(tmp_path / "a.png", name), colormap=name)
     assert found.array.dtype == np.uint8

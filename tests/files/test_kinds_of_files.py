@@ -146,6 +146,7 @@ def bmp_565(levels: np.ndarray, greens: np.ndarray | None = None) -> bytes:
                               0, 0, 0, 0) + masks + pixels  # fmt: skip
 
 
+# row 119
 def test_a_bmp_of_5_6_5_bits(tmp_path: Path) -> None:
     levels = (COLUMN + ROW // 3).clip(0, 31)
     for green in (2 * levels, 2 * levels + (levels > 15), np.minimum(2 * levels + 1, 63)):
@@ -156,6 +157,7 @@ def test_a_bmp_of_5_6_5_bits(tmp_path: Path) -> None:
     assert decoded.notes == ("true colour",)
 
 
+# row 121
 def test_a_radiometric_jpeg_says_that_its_raw_frame_is_not_read(tmp_path: Path) -> None:
     data = encoded("JPEG", GRAY)
     segment = b"FLIR\0\1\0\0" + bytes(40)
@@ -209,6 +211,7 @@ def palette_file(path: Path, indices: np.ndarray, *colours: tuple[int, int, int]
     return path
 
 
+# row 99
 def test_a_palette_whose_first_colour_is_white_is_read_by_colour(tmp_path: Path) -> None:
     on = (ROW < 5) & (COLUMN < 5)
     path = palette_file(tmp_path / "a.png", ~on, (255, 255, 255), (0, 0, 0))
@@ -217,6 +220,7 @@ def test_a_palette_whose_first_colour_is_white_is_read_by_colour(tmp_path: Path)
     assert decoded.notes == ("palette, index 0 is not black: read by colour",)
 
 
+# row 99
 def test_a_palette_of_gray_levels_is_read_as_gray(tmp_path: Path) -> None:
     soft = np.where((ROW < 5) & (COLUMN < 5), 255, 0)
     soft[5, :5] = 60
@@ -226,6 +230,7 @@ def test_a_palette_of_gray_levels_is_read_as_gray(tmp_path: Path) -> None:
     assert read_mask(path).notes == read_mask(gray).notes
 
 
+# row 99
 def test_the_void_of_pascal_voc_is_background(tmp_path: Path) -> None:
     indices = np.where((ROW < 5) & (COLUMN < 5), 1, 0)
     indices[5, :5] = 255

@@ -52,6 +52,7 @@ def predictors(name: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
+# rows 117, 118
 def test_values_are_those_that_were_written(tmp_path: Path, name: str, compression: str) -> None:
     array = TYPES[name]
     for order, predictor, layout in product("<>", predictors(name), LAYOUTS):
@@ -77,6 +78,7 @@ def test_gray_in_three_channels_is_that_gray(tmp_path: Path, name: str, compress
         np.testing.assert_array_equal(found, TYPES[name], str((order, predictor, planar, layout)))
 
 
+# row 118
 def test_planar_colours_are_not_scrambled(tmp_path: Path) -> None:
     colours = np.stack([RAMP, RAMP * 100, RAMP * 0 + 300], axis=2).astype(np.uint16)
     chunky, planar = (
@@ -88,6 +90,7 @@ def test_planar_colours_are_not_scrambled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("compression", ["none", "lzw", "deflate"])
+# row 118
 def test_packed_counts(tmp_path: Path, bits: int, compression: str) -> None:
     counts = (RAMP * 37 % 2**bits).astype(np.uint16)
     for order, predictor, layout in product("<>", (1, 2), LAYOUTS):
@@ -108,6 +111,7 @@ def test_few_bits_are_gray_levels_up_to_white(tmp_path: Path, bits: int) -> None
 
 @pytest.mark.parametrize("name", ["u1", "u2", "i1", "i2"])
 @pytest.mark.parametrize("compression", ["none", "deflate", "lzw"])
+# row 118
 def test_white_is_zero_by_one_rule(tmp_path: Path, name: str, compression: str) -> None:
     array = TYPES[name]
     path = tmp_path / "a.tif"
@@ -132,6 +136,7 @@ def test_the_other_order_of_bits(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(tmp_path, data), TYPES["u2"])
 
 
+# row 118
 def test_alpha_beside_deep_values(tmp_path: Path) -> None:
     gray = TYPES["u2"]
     for n, planar in product((1, 3), (False, True)):
@@ -144,6 +149,7 @@ def test_alpha_beside_deep_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+# row 119
 def test_premultiplied_alpha_is_undone(tmp_path: Path, dtype: type) -> None:
     white = np.iinfo(dtype).max
     gray = (RAMP % 200).astype(dtype)
@@ -176,6 +182,7 @@ def test_premultiplied_alpha_is_undone(tmp_path: Path, dtype: type) -> None:
         (TYPES["u1"], {"more": {32997: ("I", [4])}}, "4 layers deep: not supported"),
     ],
 )
+# row 118
 def test_what_is_not_read_is_named_for_what_it_is(
     tmp_path: Path, array: np.ndarray, options: dict[str, object], named: str
 ) -> None:
@@ -232,6 +239,7 @@ def frames(n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("options", [{}, {"imagej": True}, {"truncate": True}])
+# row 120
 def test_a_stack_is_refused_by_the_number_of_its_frames(
     tmp_path: Path, options: dict[str, object]
 ) -> None:

@@ -24,6 +24,7 @@ def counts(*images: np.ndarray) -> Counts:
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+# row 115
 def test_a_depth_in_full_use_is_taken_as_it_is(bits: int) -> None:
     image = gray().astype(np.uint16) * ((2**bits - 1) // 255)
     assert counts(image) == Counts((0, 2**bits - 1), 1.0, (), f"{bits} bits")
@@ -41,6 +42,7 @@ def test_8_bit_images_keep_black_and_white_and_tell_their_range() -> None:
     seed=st.integers(0, 9),
     other=st.tuples(st.integers(3000, 50_000), st.integers(1, 4)),
 )
+# row 112
 def test_narrow_counts_mean_the_same_whatever_their_offset_and_gain(
     offset: int, gain: int, seed: int, other: tuple[int, int]
 ) -> None:
@@ -55,6 +57,7 @@ def test_narrow_counts_mean_the_same_whatever_their_offset_and_gain(
 
 
 @pytest.mark.parametrize("value", [0, 65535])
+# row 114
 def test_no_single_pixel_decides(value: int) -> None:
     image = gray().astype(np.uint16) * 40 + 2000
     dead = image.copy()
@@ -62,6 +65,7 @@ def test_no_single_pixel_decides(value: int) -> None:
     assert counts(dead).span == counts(image).span
 
 
+# row 113
 def test_a_frame_and_its_neighbour_have_one_span() -> None:
     """4090 and 4100 counts are not 12 and 14 bits."""
     a, b = gray(0).astype(np.uint16) * 10 + 500, gray(1).astype(np.uint16) * 10 + 500
@@ -80,6 +84,7 @@ def test_a_frame_and_its_neighbour_have_one_span() -> None:
         (65535, np.uint16),
     ],
 )
+# row 114
 def test_values_that_plainly_mean_no_data(value: float, dtype: type) -> None:
     image = (gray() * np.float32(2) + 7200).astype(dtype)
     whole = counts(image)
@@ -114,6 +119,7 @@ def test_an_image_without_data_says_nothing() -> None:
         Scene("a", gray()[:8, :8], np.zeros((8, 8), np.int32), void=np.ones((8, 8), bool))
 
 
+# row 114
 def test_nan_is_refused_unless_it_means_no_data() -> None:
     image = np.ones((8, 8), np.float32)
     image[0, 0] = np.nan

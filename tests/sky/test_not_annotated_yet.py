@@ -88,6 +88,7 @@ WRITERS: dict[str, Callable[[Path, Shapes], None]] = {
 
 
 @pytest.mark.parametrize("tool", WRITERS)
+# row 95
 def test_images_without_shapes_are_not_written_but_told(tmp_path: Path, tool: str) -> None:
     files, notes = scenes(tmp_path), list[str]()
     WRITERS[tool](tmp_path, {"f0.png": ["sky"], "f1.png": []})
@@ -108,6 +109,7 @@ def test_who_insists_gets_black_masks(tmp_path: Path, tool: str) -> None:
     assert not read_mask(tmp_path / "out/f1.png", sparse=False).array.any()
 
 
+# row 95
 def test_a_prediction_stays_where_nobody_drew_and_gives_way_aloud_elsewhere(tmp_path: Path) -> None:
     files, notes = scenes(tmp_path), list[str]()
     predict_folder(files, tmp_path / "out")
@@ -140,6 +142,7 @@ def test_a_file_without_any_shape_is_refused(tmp_path: Path, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", WRITERS)
+# row 105
 def test_other_labels_are_counted_and_passed_over(tmp_path: Path, tool: str) -> None:
     files, notes = scenes(tmp_path), list[str]()
     tag = ["tag:done"] if tool == "cvat" else []
@@ -165,6 +168,7 @@ def test_the_sky_may_be_called_otherwise(tmp_path: Path, tool: str) -> None:
 @pytest.mark.parametrize(
     "name", ["F0.PNG", "upload/f0.png", "C:\\data\\f0.png", "/mnt/images/f0.jpg"]
 )
+# row 105
 def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, tool: str, name: str) -> None:
     files, notes = scenes(tmp_path, ("f0",)), list[str]()
     WRITERS[tool](tmp_path, {name: ["sky"]})
