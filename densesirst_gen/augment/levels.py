@@ -33,7 +33,7 @@ def assumed_span(
         `span`; else (0, 1) for float images within these. None: as `Scene.levels` says, of which
         a process warns once where it goes by the values of an image.
     """
-    if span is not None or image.dtype == np.uint8 or image.size == 0:
+    if span is not None or image.dtype not in (np.uint16, np.float32) or image.size == 0:
         return span
     if image.dtype == np.uint16:
         tell_once(

@@ -67,7 +67,8 @@ def digests_of(scene: SceneFile) -> Noted:
     present = (kind for kind in KINDS if getattr(scene, kind) is not None)
     files = {kind: _digest(path) for kind, path in zip(present, scene.files(), strict=False)}
     values = {f.name: getattr(scene, f.name) for f in fields(scene) if f.name not in KINDS}
-    if values["colormap"] is None:  # as builds of 0.1 noted it
+    del values["counts"]  # follow from the images; the recipe has them
+    if values["colormap"] is None:  # as builds of before noted it
         del values["colormap"]
     return {"name": scene.name, **files, "declared": digest_of(repr(values))}
 

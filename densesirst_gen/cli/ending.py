@@ -35,9 +35,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was parsed."""
-        from densesirst_gen.files.manifest import creation_time
+        if "SOURCE_DATE_EPOCH" in os.environ:
+            from densesirst_gen.files.manifest import creation_time
 
-        creation_time()  # before SciPy is imported, which stumbles over a wrong date
+            creation_time()  # before SciPy is imported, which stumbles over a wrong date
         with _told_apart():
             return super().invoke(ctx)
 

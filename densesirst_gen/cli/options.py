@@ -232,6 +232,8 @@ common_options = (
 
 
 def _known_colormap(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Any:
+    if name is None:
+        return None
     from densesirst_gen.files.codec import CodecError
     from densesirst_gen.files.colormaps import check_colormap
 

@@ -107,7 +107,7 @@ class TestLaws:
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     @pytest.mark.parametrize("channels", [0, 1, 3])
     def test_they_hold_on_arrays(self, dtype: type, channels: int, targets: TargetLibrary) -> None:
-        span = (0.0, 25.5) if dtype is np.float32 else None
+        span = {np.float32: (0.0, 25.5), np.uint16: (0.0, 16383.0)}.get(dtype)
         aug = BagCopyPaste(targets, label=7, span=span)
         given = sample(dtype, channels)
         before = copy.deepcopy(given)

@@ -123,7 +123,9 @@ def test_a_dataset_whose_labels_are_not_read_is_refused(tmp_path: Path) -> None:
         write_files(tmp_path / "kit", kept)
     dataset = read_dataset(tmp_path / "kit")
     nothing = Predictions(tmp_path, "boxes", {}, NAMES, ())
-    with pytest.raises(PredictionError, match=r"none of 3 scenes \(a, b, c\) has labels .* XML"):
+    with pytest.raises(
+        PredictionError, match=r"none of 3 scenes \(a, b, c\) has labels .* COCO, YOLO or VOC"
+    ):
         evaluate(dataset.scenes, nothing)
     result = [{"image_id": "a", "bbox": [1, 1, 3, 3], "score": 0.9, "category_id": 1}]
     (tmp_path / "r.json").write_text(json.dumps(result))

@@ -127,7 +127,7 @@ def test_nan_is_refused_unless_it_means_no_data() -> None:
     with pytest.raises(SceneError, match="--nodata nan"):
         Scene("a", image, labels)
     scene = Scene("a", image, labels, void=is_void(image, [np.nan]))
-    assert scene.levels == (0, 1)
+    assert scene.levels == (1, 2)
     assert np.isfinite(scene.filled).all()
 
 
