@@ -97,9 +97,17 @@ def predict_sky(scene: Scene, *, store: Path | None = None) -> SkyPrediction:
     Returns
     -------
     SkyPrediction
+        Without sky and of no confidence if the image has but one or two values: nothing to go by.
     """
     gray = unit_gray(scene)
+    if is_blank(gray):
+        return SkyPrediction(np.zeros(gray.shape, np.float32), 0.0)
     return prediction_from(stored_answer(gray, store) if store else answer(gray), gray)
+
+
+def is_blank(gray: np.ndarray) -> bool:
+    """Whether all pixels have one of two values, as in masks and empty frames."""
+    return bool(((gray == gray.min()) | (gray == gray.max())).all())
 
 
 def usable_sky(
