@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile, read_dataset
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.placement import free_positions
-from densesirst_gen.sky.network import Model, features, resized, unpacked
+from densesirst_gen.sky.network import Model, features, unpacked
 from densesirst_gen.sky.predict import (
     SKY_CONFIDENCE,
     SKY_MARGIN,
@@ -242,6 +243,13 @@ def changed(name: str, gray: np.ndarray, truth: np.ndarray, model: Model) -> Cas
 def noise_like(gray: np.ndarray) -> np.ndarray:
     """Normal noise, the same for all images of a size."""
     return np.random.default_rng(0).standard_normal(gray.shape, dtype=np.float32)
+
+
+def resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """An image of any values at another size: averaged or interpolated."""
+    shrinks = image.shape[0] >= shape[0] and image.shape[1] >= shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, shape[::-1], interpolation=method)
 
 
 def windows_in(allowed: np.ndarray, side: int) -> np.ndarray:

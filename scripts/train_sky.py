@@ -28,7 +28,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from evaluate_sky import NETWORK, answers_of, files_with_sky, gray_and_truth, overlap_of
+from evaluate_sky import NETWORK, answers_of, files_with_sky, gray_and_truth, overlap_of, resized
 from safetensors.numpy import save_file
 from scipy.optimize import least_squares, minimize_scalar
 from scipy.special import expit, logit
@@ -41,7 +41,7 @@ from densesirst_gen.datasets import read_split
 from densesirst_gen.detection.training.optimise import follow
 from densesirst_gen.sky import network
 from densesirst_gen.sky.graph import GRID
-from densesirst_gen.sky.network import features, resized
+from densesirst_gen.sky.network import features
 from densesirst_gen.sky.predict import expected_overlap
 
 BATCH = 16

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from densesirst_gen.datasets import ReadAs
     from densesirst_gen.sky.folder import SkyRow
 
-WORTH_A_LOOK = 0.9
 SHOWN = 10
 
 
@@ -103,7 +102,7 @@ def sky_predict(
             jobs=jobs,
             progress=progress,
         )
-    _tell_predicted(rows, out, quiet=quiet, as_json=as_json)
+    tell_predicted(rows, out, quiet=quiet, as_json=as_json)
     failed = {row.name: row.error for row in rows if row.error}
     if failed and len(failed) == len(rows):
         raise DatasetError(nothing_left("predicted", failed))
@@ -111,7 +110,8 @@ def sky_predict(
         sys.exit(PROBLEMS)
 
 
-def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool) -> None:
+def tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool) -> None:
+    """Say how many masks there are and which of them a person should see."""
     for row in rows:
         if row.error:
             click.echo(printable(f"{row.name}: {row.error}"), err=True)
@@ -127,13 +127,25 @@ def _tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool
     guessed = [row for row in made if row.confidence is not None]
     kept = f", {len(made) - len(guessed)} made by hand left as they are"
     click.echo(f"{out}: {len(guessed)} masks predicted{kept if len(made) > len(guessed) else ''}")
-    doubtful = [row for row in guessed if row.confidence and row.confidence < WORTH_A_LOOK]
-    if doubtful:
-        click.echo(f"{len(doubtful)} are worth a look, least sure first (confidence, sky):")
-    for row in doubtful[:SHOWN]:
-        click.echo(printable(f"  {row.confidence:.2f}  {row.share:4.0%}  {row.name}"))
-    if len(doubtful) > SHOWN:
-        click.echo(f"  ... {len(doubtful) - SHOWN} more; {out / INDEX} has all")
+    _tell_doubtful(guessed, out / INDEX)
+
+
+def _tell_doubtful(guessed: list[SkyRow], index: Path) -> None:
+    from densesirst_gen.sky.check import worth_a_look
+    from densesirst_gen.sky.limits import DOUBTFUL, LITTLE_SKY
+
+    sure = [(row.confidence or 0.0, row) for row in guessed]
+    bare = [row for c, row in sure if c < DOUBTFUL and 0 < row.share <= LITTLE_SKY]
+    listed = [(c, row) for c, row in sure if worth_a_look(c, row.share) and row not in bare]
+    if listed:
+        click.echo(f"{len(listed)} are worth a look, least sure first (confidence, sky):")
+    for confidence, row in listed[:SHOWN]:
+        click.echo(printable(f"  {confidence:.2f}  {row.share:4.0%}  {row.name}"))
+    if len(listed) > SHOWN:
+        click.echo(f"  ... {len(listed) - SHOWN} more; {index} has all")
+    if bare:
+        few = f"at most {LITTLE_SKY:.0%} sky"
+        click.echo(f"{len(bare)} more are unsure of {few}: nothing is pasted into them")
 
 
 @sky.command("check")

@@ -8,3 +8,6 @@ DOUBTFUL = 0.75
 SKY_CONFIDENCE = 0.75
 SKY_MARGIN = 4
 """Defaults: pasted on is what is at least this probable and this far, px, from its boundary."""
+
+LITTLE_SKY = 0.05
+"""Of a doubtful image that has no more, there is nothing to paste on and little to look at."""

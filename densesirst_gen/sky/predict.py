@@ -3,6 +3,9 @@
 The network (`densesirst_gen.sky.network`) answers on a coarse grid. The answer follows the image's
 own edges by a guided filter (He et al., 2013), and the stated probability is calibrated on images
 that the network was not trained on; the model card ``weights/sky.md`` says how well both work.
+
+All of it is exact: the same image gives the same bits on every machine. Only whole numbers are
+added (`densesirst_gen.sky.whole`); single operations on numbers are the same everywhere.
 """
 
 from __future__ import annotations
@@ -20,18 +23,21 @@ import numpy as np
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, read_image
 from densesirst_gen.scene.scene import Scene
-from densesirst_gen.sky.graph import GRID
+from densesirst_gen.sky.graph import GRID, ODDS
 from densesirst_gen.sky.limits import DOUBTFUL, SKY_CONFIDENCE, SKY_MARGIN
-from densesirst_gen.sky.network import features, resized, shipped
+from densesirst_gen.sky.network import WHITE, features, shipped
+from densesirst_gen.sky.whole import box_sums, doubled, halved, resized, whole
 
-STEP = 1 / 16
-"""Log-odds are kept in steps of this, from -8 to 8: in a cache they take a byte each."""
 RADIUS = 2
 """Of the guided filter, in cells of the grid."""
 EDGE = 1e-3
 """Variance of gray (0 to 1) above which the guided filter takes a step for an edge."""
 SOFT = 100
 """Cells added to both sides of the expected overlap, as in training."""
+PART = 2**30
+"""A chance of one, where chances are added."""
+CELL, LIGHT, FIT = 2**20, 4 * WHITE, 2.0**-16
+"""What is one in whole numbers: a chance, white at half size; and the steps of the filter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +97,17 @@ def predict_sky(scene: Scene, *, store: Path | None = None) -> SkyPrediction:
     Returns
     -------
     SkyPrediction
+        Without sky and of no confidence if the image has but one or two values: nothing to go by.
     """
     gray = unit_gray(scene)
+    if is_blank(gray):
+        return SkyPrediction(np.zeros(gray.shape, np.float32), 0.0)
     return prediction_from(stored_answer(gray, store) if store else answer(gray), gray)
+
+
+def is_blank(gray: np.ndarray) -> bool:
+    """Whether all pixels have one of two values, as in masks and empty frames."""
+    return bool(((gray == gray.min()) | (gray == gray.max())).all())
 
 
 def usable_sky(
@@ -147,13 +161,21 @@ def unit_gray(scene: Scene) -> np.ndarray:
     """The image from 0 (black) to 1 (white), float32.
 
     8-bit images by their levels. Deeper ones seldom fill their range: from the 0.1 % to the 99.9 %
-    quantile of their data; where there is none, their median.
+    quantile of their data, values that are there; where there is none, their median.
     """
     black, white = scene.levels
     if scene.image.dtype != np.uint8:
-        black, white = np.percentile(scene.data, (0.1, 99.9))
+        black, white = _inner_extremes(scene.data)
     scale = np.float32(1 / max(float(white - black), 1e-30))
     return np.clip((scene.filled - np.float32(black)) * scale, 0, 1)
+
+
+def _inner_extremes(data: np.ndarray) -> tuple[float, float]:
+    """Two values that are there: a thousandth of all is below the one, and above the other."""
+    outer = data.size // 1000
+    places = outer, data.size - 1 - outer
+    ordered = np.partition(data, places, axis=None)
+    return float(ordered[places[0]]), float(ordered[places[1]])
 
 
 def answer(gray: np.ndarray) -> np.ndarray:
@@ -167,10 +189,9 @@ def answer(gray: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, (256, 320), float32
-        In steps of 1/16, from -8 to 127/16.
+        In steps of 1/16, from -8 to 127/16: in a cache they take a byte each.
     """
-    steps = np.round(shipped().model.log_odds(features(gray)) / STEP)
-    return np.clip(steps, -128, 127).astype(np.float32) * STEP
+    return shipped().model.log_odds(features(gray))
 
 
 def stored_answer(gray: np.ndarray, store: Path) -> np.ndarray:
@@ -185,10 +206,10 @@ def stored_answer(gray: np.ndarray, store: Path) -> np.ndarray:
     with suppress(OSError, CodecError):
         values = read_image(path).array
         if values.shape == GRID:
-            return (values.astype(np.float32) - 128) * STEP
+            return (values.astype(np.float32) + ODDS.least) * np.float32(ODDS.step)
     found = answer(gray)
     with suppress(OSError):
-        write_atomically(path, encode_png((found / STEP + 128).astype(np.uint8)))
+        write_atomically(path, encode_png((found / ODDS.step - ODDS.least).astype(np.uint8)))
     return found
 
 
@@ -210,9 +231,10 @@ def expected_overlap(chance: np.ndarray) -> float:
     likely = chance >= 0.5
     if not likely.any():
         return float(1 - chance.max())
-    both = chance[likely].sum()
-    either = likely.sum() + chance[~likely].sum()
-    return float((both + SOFT) / (either + SOFT))
+    parts = np.rint(chance.astype(np.float64) * PART).astype(np.int64)
+    both, soft = int(parts[likely].sum()), SOFT * PART
+    either = int(likely.sum()) * PART + int(parts[~likely].sum())
+    return (both + soft) / (either + soft)
 
 
 def refined(chance: np.ndarray, gray: np.ndarray) -> np.ndarray:
@@ -230,20 +252,26 @@ def refined(chance: np.ndarray, gray: np.ndarray) -> np.ndarray:
     ndarray, (H, W), float32
         0 to 1.
     """
-    height, width = gray.shape
-    half = max(1, height // 2), max(1, width // 2)
-    radius = max(1, round(RADIUS * max(half) / max(GRID)))
-    slope, offset = _local_fit(resized(gray, half), resized(chance, half), radius)
-    size = (width, height)
-    filtered = cv2.resize(slope, size) * gray + cv2.resize(offset, size)
-    return np.clip(filtered, 0, 1)
+    guide, values = halved(whole(gray, WHITE)), whole(chance, CELL)
+    radius = max(1, round(RADIUS * max(guide.shape) / max(GRID)))
+    slope, offset = _local_fit(guide, resized(values, guide.shape), radius)
+    filtered = doubled(slope, gray.shape) * gray + doubled(offset, gray.shape)
+    return np.clip(filtered * np.float32(FIT), 0, 1)
 
 
 def _local_fit(guide: np.ndarray, values: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and offset of values over guide in a window around each pixel, then averaged."""
-    box = (2 * radius + 1, 2 * radius + 1)
-    mean, level = cv2.blur(guide, box), cv2.blur(values, box)
-    together = cv2.blur(guide * values, box) - mean * level
-    variance = cv2.blur(guide * guide, box) - mean * mean
-    slope = together / (variance + EDGE)
-    return cv2.blur(slope, box), cv2.blur(level - slope * mean, box)
+    """Slope and offset of values over guide in a window around each pixel, then averaged.
+
+    All are whole numbers: of gray, of `LIGHT`; of chances, of `CELL`; what is returned, of `FIT`,
+    less than 2^20 of it, since a slope is at most 0.25 / sqrt(EDGE).
+    """
+    side, count = 2 * radius + 1, (2 * radius + 1) ** 2
+    guide, values = guide.astype(np.float64), values.astype(np.float64)
+    level, mean = box_sums(guide, side), box_sums(values, side)
+    together = count * box_sums(guide * values, side) - level * mean
+    variance = count * box_sums(guide * guide, side) - level * level
+    slope = together * (LIGHT / CELL) / (variance + EDGE * (LIGHT * count) ** 2)
+    offset = (mean / CELL - slope * (level / LIGHT)) / count
+    averages = (box_sums(np.rint(fit / FIT), side) / count for fit in (slope, offset))
+    slope, offset = (np.rint(average).astype(np.float32) for average in averages)
+    return slope, offset

