@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from multiprocessing import current_process
+from multiprocessing import current_process, heap
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawValue
 from threading import Lock
@@ -30,7 +30,7 @@ class SharedNumber:
     """
 
     def __init__(self, value: int = 0, cell: Any = None) -> None:
-        self._cell = RawValue("q", value) if cell is None else cell
+        self._cell = _shared_cell(value) if cell is None else cell
 
     @property
     def value(self) -> int:
@@ -44,6 +44,19 @@ class SharedNumber:
     def __reduce__(self) -> tuple[Any, ...]:
         is_being_spawned = get_spawning_popen() is not None
         return SharedNumber, (0, self._cell) if is_being_spawned else (self.value,)
+
+
+def _shared_cell(value: int) -> Any:
+    """Where there is no /dev/shm, or a full one, it is a file of the temporary folder."""
+    try:
+        return RawValue("q", value)
+    except OSError:
+        before = heap.Arena._dir_candidates  # type: ignore[attr-defined] # noqa: SLF001
+    heap.Arena._dir_candidates = []  # type: ignore[attr-defined] # noqa: SLF001
+    try:
+        return RawValue("q", value)
+    finally:
+        heap.Arena._dir_candidates = before  # type: ignore[attr-defined] # noqa: SLF001
 
 
 class CallStream:

@@ -58,7 +58,11 @@ def creation_time() -> datetime:
 
 
 def _version(distribution: str) -> str:
-    """Of a distribution; OpenCV comes under several names, of which one is there."""
+    """Of a distribution; OpenCV comes under several names, so it is asked itself."""
+    if distribution.startswith("opencv"):
+        import cv2
+
+        return str(cv2.__version__)
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
