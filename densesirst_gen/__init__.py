@@ -8,6 +8,7 @@ package costs nothing. Functions named like their module are imported from it:
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from densesirst_gen.version import __version__
@@ -46,13 +47,28 @@ _HOMES = {
     "verify": "build.verify",
 }
 
-__all__ = ["__version__", *_HOMES]
+_NEEDS = {"BatchBagCopyPaste": "torch"}
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+__all__ = ["__version__", *(n for n in _HOMES if n not in _NEEDS or _is_there(_NEEDS[n]))]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ImportError as error:
+        if name not in _NEEDS:
+            raise
+        raise AttributeError(f"{name}: {error}") from error  # what hasattr and pydoc expect
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from reprlib import Repr
 from typing import Any, Self
@@ -18,6 +18,24 @@ SHOWN.maxstring = SHOWN.maxlong = SHOWN.maxother = 80
 
 class ConfigError(ValueError):
     """A setting that breaks its rule; the message names the field, the rule and the value."""
+
+
+class UnknownSettingError(ConfigError):
+    """A setting that there is not.
+
+    Parameters
+    ----------
+    name : object
+    known : iterable of str
+        The names that there are.
+    """
+
+    def __init__(self, name: object, known: Iterable[str]) -> None:
+        super().__init__(f"unknown setting {SHOWN.repr(name)}; known: {', '.join(known)}")
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConfigError, self.args
 
 
 def option(
@@ -118,7 +136,7 @@ class Settings:
             raise ConfigError(f"settings must be names with values, got {SHOWN.repr(values)}")
         for name in values:
             if name not in known:
-                raise ConfigError(f"unknown setting {SHOWN.repr(name)}; known: {', '.join(known)}")
+                raise UnknownSettingError(name, known)
         parsed = {name: _from_file(known[name], value) for name, value in values.items()}
         return replace(base or cls(), **parsed)
 

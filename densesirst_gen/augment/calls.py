@@ -12,6 +12,7 @@ import itertools
 import json
 import operator
 from collections.abc import Sequence
+from multiprocessing import heap
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawValue
 from numbers import Real
@@ -35,7 +36,7 @@ class SharedNumber:
     """
 
     def __init__(self, value: int = 0, cell: Any = None) -> None:
-        self._cell = RawValue("q", value) if cell is None else cell
+        self._cell = _shared_cell(value) if cell is None else cell
 
     @property
     def value(self) -> int:
@@ -97,6 +98,19 @@ class _Places:
 
 
 _places = _Places()
+
+
+def _shared_cell(value: int) -> Any:
+    """Where there is no /dev/shm, or a full one, it is a file of the temporary folder."""
+    try:
+        return RawValue("q", value)
+    except OSError:
+        before = heap.Arena._dir_candidates  # type: ignore[attr-defined] # noqa: SLF001
+    heap.Arena._dir_candidates = []  # type: ignore[attr-defined] # noqa: SLF001
+    try:
+        return RawValue("q", value)
+    finally:
+        heap.Arena._dir_candidates = before  # type: ignore[attr-defined] # noqa: SLF001
 
 
 class CallStream:

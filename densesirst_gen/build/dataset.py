@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from densesirst_gen.build.aggregates import finish
+from densesirst_gen.build.aggregates import DISTRIBUTIONS, finish
 from densesirst_gen.build.apart import check_apart
 from densesirst_gen.build.donors import make_library
 from densesirst_gen.build.finished import finished_summary
 from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, noted_inputs
-from densesirst_gen.build.names import check_output_names
+from densesirst_gen.build.names import check_output_names, windows_note
 from densesirst_gen.build.provide import LIBRARY, provide_library
 from densesirst_gen.build.recipe import Recipe, copy_name, recipe_of
 from densesirst_gen.build.record import Record, records_of
@@ -98,6 +98,8 @@ def build_dataset(
     sources = [scene for scene in dataset.scenes if scene.name in chosen]
     check_masks(sources, "a build")
     check_output_names([scene.name for scene in sources], recipe.copies)
+    if note := windows_note(scene.name for scene in sources):
+        tell(note)
     check_apart(out, dataset.root, dataset.scenes)
     with ExitStack() as stack:
         run = stack.enter_context(workers(jobs, [produce.__module__]))
@@ -116,6 +118,8 @@ def build_dataset(
         folder.check_derived()
         if folder.is_complete:
             return finished_summary(folder, run)
+        for versions in folder.other_stacks(DISTRIBUTIONS):
+            tell(f"a part of the build was made with {versions}")
         try:
             path = provide_library(folder, given)
         except LibraryError:

@@ -11,6 +11,9 @@ from densesirst_gen.datasets.dataset import check_names
 from densesirst_gen.datasets.paths import MASK_SUFFIX, DatasetError, examples
 
 ENDINGS = (".png", ".tif", ".xml", f"{MASK_SUFFIX}.png", f"{MASK_SUFFIX}.txt")
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{n}{k}" for n in ("COM", "LPT") for k in range(1, 10))}
+FORBIDDEN = frozenset('<>:"|?*\\')
+"""Letters, and names of devices, that no file of Windows has."""
 NAME_BYTES, PATH_BYTES = 255, 4096
 """What file systems take where they don't say it themselves."""
 
@@ -45,6 +48,29 @@ def check_output_names(names: Sequence[str], copies: int) -> None:
         )
     check_names(made)
     _check_folders(made)
+
+
+def windows_note(names: Iterable[str]) -> str:
+    """Which names Windows can't have; empty if it can have all.
+
+    Raises
+    ------
+    DatasetError
+        On Windows itself, if there is one.
+    """
+    bad = [name for name in names if any(map(_is_not_for_windows, PurePosixPath(name).parts))]
+    if not bad:
+        return ""
+    told = f"{len(bad)} names that Windows can't have: {examples(bad)}"
+    if os.name == "nt":
+        raise DatasetError(f"{told}; rename the backgrounds")
+    return told
+
+
+def _is_not_for_windows(part: str) -> bool:
+    """Reserved for a device, with a forbidden letter, or ending in a dot or blank as a folder."""
+    stem = part.split(".")[0].rstrip().upper()
+    return stem in DEVICES or part.endswith((".", " ")) or not FORBIDDEN.isdisjoint(part)
 
 
 def _check_folders(names: Iterable[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 import click
 
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
+from densesirst_gen.cli.descriptions import keep_descriptions
 from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.inspect import inspect
@@ -44,6 +46,8 @@ for command in (
 ):
     cli.add_command(command)
 cli.add_command(verify)
+if sys.flags.optimize > 1:
+    keep_descriptions(cli)
 
 
 def main() -> NoReturn:

@@ -21,6 +21,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -31,7 +32,7 @@ from densesirst_gen.cli.options import (
     tell_notes,
 )
 from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_config
-from densesirst_gen.settings import ConfigError
+from densesirst_gen.settings import ConfigError, UnknownSettingError
 from densesirst_gen.sky.limits import SKY_CONFIDENCE, SKY_MARGIN
 
 if TYPE_CHECKING:
@@ -75,11 +76,22 @@ def _resolve(profile: str | None, file: Path | None, flags: Mapping[str, Any]) -
     except ConfigError as error:
         flagged = any(value is not None for value in flags.values())
         place = f"{file}{' and flags' * flagged}: " if file else ""
-        raise click.UsageError(f"{place}{error}") from error
+        raise click.UsageError(f"{place}{_flag_hint(error) or error}") from error
+
+
+def _flag_hint(error: ConfigError) -> str:
+    """That a name is no setting but a flag of its own, if it is."""
+    name = error.name if isinstance(error, UnknownSettingError) else None
+    flags = {p.name: p.opts[-1] for p in build.params if isinstance(p, click.Option)}
+    flags |= {flag.removeprefix("--"): flag for flag in flags.values()}
+    flag = flags.get(name) if isinstance(name, str) else None
+    return f"{name} is no setting of a file but a flag: {flag}" if flag else ""
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
-@click.option("--backgrounds", "-b", required=True, metavar="DIR", help="dataset, or demo[:SEED]")
+@click.option(
+    "--backgrounds", "-b", required=True, metavar="DIR", type=place, help="dataset, or demo[:SEED]"
+)
 @click.option("--out", "-o", type=path_out, help="folder to write  [default: dense-NAME]")
 @click.option(
     "--sky", type=path_in, help="folder of sky masks  [default: the dataset's own, else predicted]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from densesirst_gen.cli.missing_library import missing_library
 from densesirst_gen.cli.options import FAILED, INTERRUPTED, REFUSED, printable
 from densesirst_gen.files.stopping import (
     Stopped,
@@ -91,6 +93,8 @@ def _reported(error: Exception, commands: click.Group) -> int:
     from densesirst_gen.files.atomic import RefusedError
     from densesirst_gen.files.workers import WorkersError
 
+    if line := missing_library(error):
+        return _told(line, FAILED)
     expected = (ValueError, RuntimeError, OSError)
     if os.environ.get("DENSESIRST_DEBUG") or not isinstance(error, expected):
         raise error
@@ -125,6 +129,9 @@ def _open_streams() -> None:
             os.set_inheritable(null, True)
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, os.fdopen(null, mode, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a code page may lack letters of a name
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _flushed(code: int) -> int:

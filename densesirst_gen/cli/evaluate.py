@@ -19,6 +19,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -46,7 +47,13 @@ IDS = ("coco", "stem")
     "--checkpoint", "-c", type=path_in, help="or a trained detector: a run or its weights"
 )
 @click.option(
-    "--dataset", "--data", "-d", required=True, metavar="DIR", help="the truth, or demo[:SEED]"
+    "--dataset",
+    "--data",
+    "-d",
+    required=True,
+    metavar="DIR",
+    type=place,
+    help="the truth, or demo[:SEED]",
 )
 @reading_options("the dataset")
 @span_option
@@ -102,7 +109,9 @@ IDS = ("coco", "stem")
     help="score of the box of a component",
 )
 @click.option("--split-peaks", is_flag=True, help="divide components at their local maxima")
-@click.option("--json", "json_out", metavar="FILE|-", help="write all numbers; -: to stdout")
+@click.option(
+    "--json", "json_out", metavar="FILE|-", type=place, help="write all numbers; -: to stdout"
+)
 @click.option("--noise", type=Finite(0, 255), default=0.0, help="sigma added, with --checkpoint")
 @click.option("--side", type=side_type, default=0, help="resized first, with --checkpoint")
 @click.option("--plots", type=path_out, help="folder for figures and a sheet of the worst scenes")

@@ -15,6 +15,7 @@ from densesirst_gen.cli.options import (
     common,
     open_dataset,
     path_in,
+    place,
     printable,
     reading_options,
     span_option,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=place)
 @reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option

@@ -16,6 +16,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     reading_options,
     select,
     span_option,
@@ -32,7 +33,7 @@ def library() -> None:
 
 
 @library.command("extract")
-@click.argument("backgrounds", metavar="DIR")
+@click.argument("backgrounds", metavar="DIR", type=place)
 @click.option("--out", "-o", type=path_out, required=True, help="file to write, .npz")
 @reading_options("the dataset")
 @span_option

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from densesirst_gen.files.regular import NotRegularError, check_regular
 
@@ -32,7 +33,7 @@ class _InputPath(click.Path):
     """A folder or a regular file that is there: never a pipe or a device, which may not end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        path = Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
         try:
             if not path.is_dir():
                 check_regular(path, path.stat().st_mode)
@@ -41,8 +42,30 @@ class _InputPath(click.Path):
         return path
 
 
+class _OutputPath(click.Path):
+    """A file or folder to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
+class _Place(click.ParamType):
+    """A text that may be a file or folder, which shells complete, or something else: ``demo``."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return os.path.expanduser(os.fspath(value))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
 path_in = _InputPath(path_type=Path, exists=True)
-path_out = click.Path(path_type=Path)
+path_out = _OutputPath(path_type=Path)
+place = _Place()
 
 
 def printable(text: str) -> str:
@@ -72,7 +95,7 @@ def _split_file(_: Any, parameter: click.Parameter, texts: tuple[str, ...]) -> A
     for split, equals, file in pairs:
         if not (split and equals and file):
             raise click.BadParameter(f"must be like train=FILE, got {split + equals + file!r}")
-    return tuple((split, Path(file)) for split, _, file in pairs)
+    return tuple((split, Path(file).expanduser()) for split, _, file in pairs)
 
 
 def reading_options(
@@ -237,6 +260,7 @@ def _known_colormap(ctx: click.Context, parameter: click.Parameter, name: str | 
     from densesirst_gen.files.codec import CodecError
     from densesirst_gen.files.colormaps import check_colormap
 
+    name = os.path.expanduser(name) if name else name
     try:
         check_colormap(name)
     except CodecError as error:
@@ -289,6 +313,7 @@ def span_option(command: Callable[..., Any]) -> Callable[..., Any]:
 sky_cache_option = click.option(
     "--sky-cache",
     metavar="DIR",
+    type=place,
     help="where predicted skies are kept, or 'none'  [the user's cache folder]",
 )
 

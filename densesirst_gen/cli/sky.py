@@ -19,6 +19,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -55,7 +56,7 @@ def sky() -> None:
 
 
 @sky.command("predict")
-@click.argument("images", metavar="DIR")
+@click.argument("images", metavar="DIR", type=place)
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
 @click.option("--palette", is_flag=True, help="indices with a palette, as in the devkit")
 @click.option("--overlay", type=path_out, help="folder for pictures with the sky's edge drawn")
@@ -149,7 +150,7 @@ def _tell_doubtful(guessed: list[SkyRow], index: Path) -> None:
 
 
 @sky.command("check")
-@click.argument("images", metavar="DIR")
+@click.argument("images", metavar="DIR", type=place)
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @reading_options("the images")
 @span_option
@@ -193,7 +194,7 @@ def sky_check(
 
 
 @sky.command("export")
-@click.argument("images", metavar="DIR")
+@click.argument("images", metavar="DIR", type=place)
 @click.option("--sky", "masks", type=path_in, help="folder of sky masks  [the dataset's own]")
 @click.option("--to", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="file, or folder for labelme")
@@ -224,7 +225,7 @@ def sky_export(
 
 @sky.command("import")
 @click.argument("file", type=path_in)
-@click.argument("images", metavar="DIR")
+@click.argument("images", metavar="DIR", type=place)
 @click.option("--from", "source", type=click.Choice(["cvat", "labelme", "coco"]), required=True)
 @click.option("--out", "-o", type=path_out, required=True, help="folder of the masks")
 @reading_options("the images")

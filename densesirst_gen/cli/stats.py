@@ -22,6 +22,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -48,7 +49,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=place)
 @reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
@@ -69,7 +70,9 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 )
 @click.option("--plots", type=path_out, help="folder to write the figures to, PNG and SVG")
 @click.option("--html", type=path_out, help="write a page: table, figures, images to look at")
-@click.option("--against", metavar="DIR|FILE", help="compare with a dataset, or what --save wrote")
+@click.option(
+    "--against", metavar="DIR|FILE", type=place, help="compare with a dataset, or what --save wrote"
+)
 @click.option(
     "--fail-over",
     type=click.FloatRange(0),

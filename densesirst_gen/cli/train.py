@@ -20,6 +20,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -54,8 +55,12 @@ resume_option = click.option("--resume", is_flag=True, help="go on with what was
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.option("--detector", "-d", required=True, metavar="NAME", help="such as bafenet")
-@click.option("--data", required=True, metavar="DIR", help="dataset to train on, or demo[:SEED]")
-@click.option("--val", metavar="DIR", help="dataset to validate on  [the val split of --data]")
+@click.option(
+    "--data", required=True, metavar="DIR", type=place, help="dataset to train on, or demo[:SEED]"
+)
+@click.option(
+    "--val", metavar="DIR", type=place, help="dataset to validate on  [the val split of --data]"
+)
 @reading_options("--data")
 @span_option
 @click.option("--split", type=path_in, help="file of the scenes to train on  [the train split]")
@@ -143,7 +148,9 @@ def train(
 @click.option(
     "--checkpoint", "-c", required=True, type=path_in, help="file of weights, or folder of a run"
 )
-@click.option("--images", "-i", required=True, metavar="DIR", help="images, or a dataset")
+@click.option(
+    "--images", "-i", required=True, metavar="DIR", type=place, help="images, or a dataset"
+)
 @reading_options("the images", images=False)
 @span_option
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write")
@@ -206,10 +213,14 @@ def detect(
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
-@click.argument("folder", metavar="DIR")
-@click.option("--real", metavar="DIR", help="dataset whose test split to score on  [DIR2, or DIR]")
+@click.argument("folder", metavar="DIR", type=place)
+@click.option(
+    "--real", metavar="DIR", type=place, help="dataset whose test split to score on  [DIR2, or DIR]"
+)
 @click.option("--real-split", type=path_in, help="file of the scenes to score on")
-@click.option("--against", metavar="DIR2", help="train on this one too, under the same budget")
+@click.option(
+    "--against", metavar="DIR2", type=place, help="train on this one too, under the same budget"
+)
 @click.option("--detectors", default="bafenet,eflnet", show_default=True, help="names, by comma")
 @click.option(
     "--augment",

@@ -65,6 +65,8 @@ class SceneNames:
         A name or a path, quoted or not, and columns behind it do not matter. The path of a folder
         stands for all scenes in it.
         """
+        if line in self.names:  # also one that ends with a blank
+            return (line,)
         for text in _columns(line):
             inner = "/".join(p for p in text.split("/") if not KIND.match(p.casefold()))
             for reading in dict.fromkeys((text, inner)):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import Group, Inventory
-from densesirst_gen.datasets.paths import pair_masks
+from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
 ENDS = re.compile(r"([_-](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
@@ -110,6 +110,7 @@ def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path
     found = pair_masks(masks, images)
     used = set(found.values())
     plain = {plain_key(stem): path for stem, path in masks.items() if path not in used}
+    plain = dict(in_one_form(plain, images))
     rest = {key: plain[key] for key in images if key not in found and key in plain}
     return found | rest
 

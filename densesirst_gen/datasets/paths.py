@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from unicodedata import normalize
 
 from densesirst_gen.files.atomic import RefusedError
 from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
@@ -192,6 +193,7 @@ def pair_masks(masks: Mapping[str, Path], names: Iterable[str]) -> dict[str, Pat
         If a mask can be of two scenes, and nothing tells of which.
     """
     known = set(names)
+    masks = in_one_form(masks, [f"{name}{end}" for name in known for end in ("", MASK_SUFFIX)])
     found = {name: path for name in known if (path := find_mask(masks, name))}
     for name in known:
         if name + MASK_SUFFIX in known and name.removesuffix(MASK_SUFFIX) not in known - {name}:
@@ -201,6 +203,17 @@ def pair_masks(masks: Mapping[str, Path], names: Iterable[str]) -> dict[str, Pat
                     found.pop(relative, None)
                 found |= _of_one_kind(masks, relatives)
     return found
+
+
+def in_one_form(files: Mapping[str, Path], wanted: Iterable[str]) -> Mapping[str, Path]:
+    """The files, also by those wanted names that are theirs in another Unicode form.
+
+    macOS writes ``é`` as two letters, others write one.
+    """
+    plain = {normalize("NFC", stem): path for stem, path in files.items() if not stem.isascii()}
+    forms = {name: normalize("NFC", name) for name in wanted if plain and not name.isascii()}
+    found = {n: plain[form] for n, form in forms.items() if n not in files and form in plain}
+    return {**files, **found} if found else files
 
 
 def _relatives(name: str, known: set[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from densesirst_gen.files.moving import delete_file, replace_file
 from densesirst_gen.files.part import new_part
 
 PARTS = ".build/parts"
@@ -46,12 +46,12 @@ def atomic_file(path: Path, parts: Path | None = None) -> Iterator[IO[bytes]]:
         with naming(path), _open_new(part) as file:
             yield file
         try:
-            os.replace(part, path)
+            replace_file(part, path)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part, path)
+            replace_file(part, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        delete_file(part)
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from densesirst_gen.files.atomic import PARTS, OutputError, RefusedError
@@ -10,12 +11,15 @@ from densesirst_gen.files.checksums import CHECKSUMS, read_checksums
 from densesirst_gen.files.journal import Journal
 from densesirst_gen.files.lock import LOCK
 from densesirst_gen.files.manifest import MANIFEST, SCHEMA
+from densesirst_gen.files.moving import delete_file
 from densesirst_gen.files.names import check_no_linked_folder
 from densesirst_gen.files.objects import read_object
 
 STATE = ".build"
 RECIPE = "recipe.json"
 JOURNAL = "journal.jsonl"
+CLUTTER = ("lost+found", ".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*", "._*", ".fseventsd")
+"""What operating systems and file systems put into folders by themselves."""
 AGGREGATES = (MANIFEST, CHECKSUMS, "annotations.json", "plans.jsonl", "library.npz", "README.md")
 
 
@@ -42,7 +46,7 @@ def clear_build(root: Path) -> None:
             raise RefusedError(f"{path} is a folder, not a file of ours: nothing is deleted")
     check_no_linked_folder(root)
     for path in paths:
-        path.unlink(missing_ok=True)
+        delete_file(path)
     shutil.rmtree(root / STATE, ignore_errors=True)
     _drop_empty_folders(root)
 
@@ -59,15 +63,23 @@ def _listed(root: Path) -> set[str]:
 
 def _drop_empty_folders(root: Path) -> None:
     for path in sorted(root.rglob("*"), reverse=True):
+        if is_clutter(path.name):
+            continue
         if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
 
 
 def is_in_use(root: Path) -> bool:
-    """Whether the folder holds anything but the traces of a build that has not yet begun."""
+    """Whether the folder holds anything but clutter and the traces of a build not yet begun."""
     if not root.exists():
         return False
-    return any(entry.name not in (LOCK, STATE) or not is_unborn(root) for entry in root.iterdir())
+    names = [entry.name for entry in root.iterdir() if not is_clutter(entry.name)]
+    return any(name not in (LOCK, STATE) or not is_unborn(root) for name in names)
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a system, and no person, has put a file or folder of this name there."""
+    return any(fnmatchcase(name, pattern) for pattern in CLUTTER)
 
 
 def is_unborn(root: Path) -> bool:

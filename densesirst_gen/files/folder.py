@@ -26,9 +26,10 @@ from densesirst_gen.files.checksums import CHECKSUMS
 from densesirst_gen.files.clear import JOURNAL, RECIPE, STATE, clear_build, is_in_use, is_ours
 from densesirst_gen.files.journal import Journal, journal_line
 from densesirst_gen.files.lock import locked
-from densesirst_gen.files.manifest import MANIFEST, SCHEMA, creation_time, manifest_of
+from densesirst_gen.files.manifest import MANIFEST, SCHEMA, creation_time, manifest_of, versions_of
 from densesirst_gen.files.names import check_no_linked_folder
 from densesirst_gen.files.objects import read_object
+from densesirst_gen.files.stacks import STACKS, Stacks
 
 __all__ = [
     "CHECKSUMS",
@@ -64,6 +65,7 @@ class BuildFolder:
         self.state = root / STATE
         self.journal = self.state / JOURNAL
         self._lines = Journal(self.journal)
+        self._stacks = Stacks(self.state / STACKS)
 
     def open(self, *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready for writing.
@@ -149,6 +151,10 @@ class BuildFolder:
     def sorted_entries(self) -> Iterator[dict[str, Any]]:
         """Lines of the journal by name, one in memory at a time."""
         return self._lines.sorted_entries()
+
+    def other_stacks(self, distributions: Iterable[str]) -> list[str]:
+        """With which other versions it was begun or gone on with; those of now are noted."""
+        return self._stacks.others(versions_of(distributions), self.root / PARTS)
 
     def abandon(self) -> None:
         """Take the traces of a build away that has not made anything yet."""

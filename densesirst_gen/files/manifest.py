@@ -30,12 +30,14 @@ def manifest_of(content: Mapping[str, Any], distributions: Iterable[str]) -> dic
         "schema": SCHEMA,
         "generator": {"name": "densesirst_gen", "version": __version__},
         "created": creation_time().isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in distributions},
-        },
+        "versions": versions_of(distributions),
         **content,
     }
+
+
+def versions_of(distributions: Iterable[str]) -> dict[str, str]:
+    """Of Python and of some distributions."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in distributions}}
 
 
 def creation_time() -> datetime:
@@ -58,7 +60,11 @@ def creation_time() -> datetime:
 
 
 def _version(distribution: str) -> str:
-    """Of a distribution; OpenCV comes under several names, of which one is there."""
+    """Of a distribution; OpenCV comes under several names, so it is asked itself."""
+    if distribution.startswith("opencv"):
+        import cv2
+
+        return str(cv2.__version__)
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from densesirst_gen.files.stopping import held_back
+from densesirst_gen.files.surroundings import Surroundings, Unpickler, hidden_surroundings
 
 GRACE = 2.0
 """Seconds that a process gets to clear its half-written file away before it is killed."""
@@ -32,16 +33,18 @@ class Worker:
     Parameters
     ----------
     context : multiprocessing context
+    given : dict
+        Of this process, see `densesirst_gen.files.surroundings`.
     """
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Any, given: Surroundings) -> None:
         self.item: Any = None
         self.is_ready = False
         self._function = b""
-        with held_back():
+        with held_back(), hidden_surroundings():
             _start_server(context)
             self.pipe, theirs = context.Pipe()
-            self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self.process = context.Process(target=_serve, args=(theirs, given), daemon=True)
             self.process.start()
             theirs.close()
 
@@ -107,19 +110,19 @@ def _start_server(context: Any) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, given: Surroundings) -> None:
     """What the process does: answer until the parent closes the pipe."""
     _obey_the_parent_only()
     threading.Thread(target=_watch_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
-    function = None
+    function, unpickler = None, Unpickler(given)
     with suppress(EOFError, OSError):
         pipe.send_bytes(pickle.dumps((READY, None)))
         while True:
             request = pipe.recv_bytes()
-            function, answer = _answer(function, request)
+            function, answer = _answer(function, request, unpickler)
             pipe.send_bytes(answer)
 
 
@@ -146,11 +149,11 @@ def _watch_parent() -> None:
     os._exit(1)
 
 
-def _answer(function: Any, request: bytes) -> tuple[Any, bytes]:
+def _answer(function: Any, request: bytes, unpickler: Unpickler) -> tuple[Any, bytes]:
     """The function to keep, and the pickled answer."""
     try:
-        news, item = pickle.loads(request)
-        function = pickle.loads(news) if news else function
+        news, item = unpickler.loads(request)
+        function = unpickler.loads(news) if news else function
         return function, pickle.dumps((DONE, function(item)))
     except Exception as error:
         return function, _failure(error)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, TypeVar
 
+from densesirst_gen.files.surroundings import surroundings
 from densesirst_gen.files.worker import DONE, FAILED, READY, Worker, WorkerLost, end
 
 Item = TypeVar("Item")
@@ -53,6 +54,8 @@ def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]
     ------
     ValueError
         If `jobs` is not 1 to 1024.
+    RuntimeError
+        If this process is one that just imports its main module, which lacks a main guard.
     WorkersError
         In a process that may not have any itself. While results are taken: if a process was killed
         at the same item twice, after all other results; or if processes are killed as soon as they
@@ -84,7 +87,7 @@ class _Pool:
     """Processes, started as they are needed; some are at work, by their pipes."""
 
     def __init__(self, jobs: int, context: Any) -> None:
-        self.jobs, self.context = jobs, context
+        self.jobs, self.context, self.given = jobs, context, surroundings()
         self.idle: list[Worker] = []
         self.busy: dict[Any, Worker] = {}
         self.n_in_a_row = 0
@@ -124,11 +127,11 @@ class _Pool:
     def _fresh(self) -> Worker:
         """A new process; a second try is for a fork server that was killed just now."""
         try:
-            return Worker(self.context)
+            return Worker(self.context, self.given)
         except (EOFError, OSError):
             time.sleep(PAUSE)
         try:
-            return Worker(self.context)
+            return Worker(self.context, self.given)
         except (EOFError, OSError) as error:
             raise WorkersError(
                 f"a worker process can't be started ({error}); fewer --jobs may help"

@@ -11,7 +11,6 @@ added (`densesirst_gen.sky.whole`); single operations on numbers are the same ev
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 
 from densesirst_gen.files.atomic import write_atomically
+from densesirst_gen.files.cache import cache_folder
 from densesirst_gen.files.codec import CodecError, encode_png, read_image
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.graph import GRID, ODDS
@@ -213,13 +213,10 @@ def stored_answer(gray: np.ndarray, store: Path) -> np.ndarray:
     return found
 
 
-def default_store() -> Path:
-    """``$DENSESIRST_GEN_CACHE/sky``, else ``densesirst-gen/sky`` in the user's cache folder."""
-    own = os.environ.get("DENSESIRST_GEN_CACHE")
-    if own:
-        return Path(own) / "sky"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "densesirst-gen" / "sky"
+def default_store() -> Path | None:
+    """``sky`` in `densesirst_gen.files.cache.cache_folder`; None where there is none."""
+    folder = cache_folder()
+    return folder / "sky" if folder else None
 
 
 def expected_overlap(chance: np.ndarray) -> float:
