@@ -8,6 +8,7 @@ import click
 
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
+from densesirst_gen.cli.convert import convert
 from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.inspect import inspect
@@ -32,6 +33,7 @@ def cli() -> None:
 for command in (
     build,
     completion,
+    convert,
     detect,
     evaluate,
     inspect,
