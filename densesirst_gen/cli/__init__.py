@@ -18,6 +18,7 @@ from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
 from densesirst_gen.cli.train import detect, train, worth
+from densesirst_gen.cli.validate import validate
 from densesirst_gen.cli.verify import verify
 from densesirst_gen.version import __version__
 
@@ -42,6 +43,7 @@ for command in (
     sky,
     stats,
     train,
+    validate,
     worth,
 ):
     cli.add_command(command)
