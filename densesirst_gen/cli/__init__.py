@@ -9,6 +9,7 @@ import click
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
 from densesirst_gen.cli.convert import convert
+from densesirst_gen.cli.diff import diff
 from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.inspect import inspect
@@ -36,6 +37,7 @@ for command in (
     completion,
     convert,
     detect,
+    diff,
     evaluate,
     inspect,
     library,
