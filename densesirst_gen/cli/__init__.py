@@ -18,6 +18,7 @@ from densesirst_gen.cli.options import EXIT_CODES
 from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
+from densesirst_gen.cli.subset import subset
 from densesirst_gen.cli.train import detect, train, worth
 from densesirst_gen.cli.validate import validate
 from densesirst_gen.cli.verify import verify
@@ -44,6 +45,7 @@ for command in (
     replay,
     sky,
     stats,
+    subset,
     train,
     validate,
     worth,
