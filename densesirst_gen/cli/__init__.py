@@ -14,6 +14,7 @@ from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.inspect import inspect
 from densesirst_gen.cli.library import library
+from densesirst_gen.cli.merge import merge
 from densesirst_gen.cli.options import EXIT_CODES
 from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
@@ -42,6 +43,7 @@ for command in (
     evaluate,
     inspect,
     library,
+    merge,
     replay,
     sky,
     stats,

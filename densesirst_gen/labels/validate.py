@@ -203,6 +203,28 @@ def _sequences(dataset: Dataset) -> Iterator[Finding]:
             yield Finding("sequence", group, f"{train} scenes in training, {held} held back")
 
 
+def shared_images(
+    one: Dataset,
+    other: Dataset,
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda results, total: results,
+) -> list[Finding]:
+    """Images that are in two datasets, or nearly, see `densesirst_gen.labels.alike`.
+
+    Parameters
+    ----------
+    one, other : Dataset
+    jobs : int
+        Processes.
+    progress : callable
+        Wraps (results, total) for a progress bar.
+    """
+    with workers(jobs, [__name__]) as mapped:
+        looks = [_looks(dataset, mapped, progress) for dataset in (one, other)]
+    return sorted(_against(*looks))
+
+
 def _looks(dataset: Dataset, mapped: Any, progress: Progress) -> list[Checked]:
     results = progress(mapped(_look, dataset.scenes), len(dataset.scenes))
     return sorted((r for r in results if r is not None), key=lambda result: result.name)
