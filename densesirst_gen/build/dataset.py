@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.build.aggregates import DISTRIBUTIONS, finish
-from densesirst_gen.build.apart import check_apart
 from densesirst_gen.build.donors import make_library
 from densesirst_gen.build.finished import finished_summary
 from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, noted_inputs
@@ -22,6 +21,7 @@ from densesirst_gen.build.scene import Task, produce
 from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.datasets import Dataset, DatasetError, SceneFile
+from densesirst_gen.datasets.apart import check_apart
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError

@@ -9,16 +9,21 @@ import click
 
 from densesirst_gen.cli.build import build
 from densesirst_gen.cli.completion import completion
+from densesirst_gen.cli.convert import convert
 from densesirst_gen.cli.descriptions import keep_descriptions
+from densesirst_gen.cli.diff import diff
 from densesirst_gen.cli.ending import Commands, run
 from densesirst_gen.cli.evaluate import evaluate
 from densesirst_gen.cli.inspect import inspect
 from densesirst_gen.cli.library import library
+from densesirst_gen.cli.merge import merge
 from densesirst_gen.cli.options import EXIT_CODES
 from densesirst_gen.cli.replay import replay
 from densesirst_gen.cli.sky import sky
 from densesirst_gen.cli.stats import stats
+from densesirst_gen.cli.subset import subset
 from densesirst_gen.cli.train import detect, train, worth
+from densesirst_gen.cli.validate import validate
 from densesirst_gen.cli.verify import verify
 from densesirst_gen.version import __version__
 
@@ -34,14 +39,19 @@ def cli() -> None:
 for command in (
     build,
     completion,
+    convert,
     detect,
+    diff,
     evaluate,
     inspect,
     library,
+    merge,
     replay,
     sky,
     stats,
+    subset,
     train,
+    validate,
     worth,
 ):
     cli.add_command(command)

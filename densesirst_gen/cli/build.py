@@ -233,7 +233,7 @@ def _device(name: str) -> str:
 
 
 def _check_apart(out: Path, backgrounds: Path, **others: Path | None) -> None:
-    from densesirst_gen.build.apart import lie_in_each_other
+    from densesirst_gen.datasets.apart import lie_in_each_other
 
     for name, path in {"backgrounds": backgrounds, **others}.items():
         if path is not None and lie_in_each_other(out, path):

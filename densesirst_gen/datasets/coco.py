@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from densesirst_gen.datasets.segmentation import box_segmentation
 from densesirst_gen.scene.annotate import Annotations, masks_to_rle, points_on_masks
 from densesirst_gen.scene.scene import Scene
 
@@ -62,11 +63,47 @@ def coco_image(
     ]
 
 
+def coco_boxes(
+    boxes: np.ndarray,
+    ignored: Sequence[Sequence[float]],
+    shape: tuple[int, int],
+) -> list[Record]:
+    """COCO records of targets of which only boxes are known, and of regions that are not judged.
+
+    Parameters
+    ----------
+    boxes : ndarray, (N, 4)
+        Half-open, xyxy, of targets: records without a segmentation.
+    ignored : sequence of (x0, y0, x1, y1)
+        Regions: ``iscrowd`` 1, with the filled box as their mask.
+    shape : (int, int)
+        (H, W) of the image.
+    """
+    targets = [_box_record(box, 0) for box in np.asarray(boxes, np.float64).tolist()]
+    regions = []
+    for box in ignored:
+        x0, y0, x1, y1 = (round(value) for value in box)
+        inside = (max(x0, 0), max(y0, 0), min(x1, shape[1]), min(y1, shape[0]))
+        record = _box_record(box, 1)
+        if inside[0] < inside[2] and inside[1] < inside[3]:
+            record["segmentation"] = box_segmentation(inside, shape)
+        regions.append(record)
+    return targets + regions
+
+
+def _box_record(box: Sequence[float], crowd: int) -> Record:
+    x0, y0, x1, y1 = box
+    bbox = [x0, y0, x1 - x0, y1 - y0]
+    area = bbox[2] * bbox[3]
+    return {"category_id": CATEGORY_ID, "bbox": bbox, "area": area, "iscrowd": crowd}
+
+
 def coco_text(
     entries: Callable[[], Iterable[Mapping[str, Any]]],
     info: Mapping[str, Any],
     *,
     category: str | Sequence[str] = "Target",
+    ids: Sequence[int] | None = None,
 ) -> Iterator[bytes]:
     """A COCO document in pieces, so that it never has to be in memory as a whole.
 
@@ -79,13 +116,15 @@ def coco_text(
         What to say about the dataset.
     category : str or sequence of str
         Numbered from `CATEGORY_ID` on.
+    ids : sequence of int, optional
+        Of the images, in their order; by default as `image_ids` says.
 
     Yields
     ------
     bytes
-        JSON; images are numbered as `image_ids` says, annotations from 1 in their order.
+        JSON; annotations are numbered from 1 in their order.
     """
-    ids = image_ids(entry["image"]["file_name"] for entry in entries())
+    ids = image_ids(entry["image"]["file_name"] for entry in entries()) if ids is None else ids
     names = [category] if isinstance(category, str) else category
     categories = [
         {"id": number, "name": name, "supercategory": ""}

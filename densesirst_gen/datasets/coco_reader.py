@@ -51,6 +51,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         places = {s.name: relative_path(s.image.parent, found.root) for s in found.scenes}
         return replace(found, splits=folder_splits(places))
     files = inventory.labels.get("COCO", [])
+    if (whole := root / "annotations.json") in files and _are_parts(root, whole, files):
+        files = [whole]
     if len(files) == 1:
         found = read_coco(files[0], **options)
         splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
@@ -61,6 +63,13 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         raise DatasetError(f"{root}: {len(files)} COCO files ({names}), name one of them")
     read_parts = {part: read_coco(file, **options) for part, file in parts.items()}
     return joined(root, {part: (parts[part], found) for part, found in read_parts.items()})
+
+
+def _are_parts(root: Path, whole: Path, files: Iterable[Path]) -> bool:
+    """Whether all other files are ``annotations/instances_PART.json``, as `convert` writes them."""
+    place = root / "annotations"
+    others = [file for file in files if file != whole]
+    return all(file.parent == place and file.stem.startswith("instances_") for file in others)
 
 
 def with_splits(dataset: Dataset, splits: Splits) -> Dataset:

@@ -85,13 +85,23 @@ def devkit_files(
     (str, bytes)
         Path relative to the devkit, POSIX; content.
     """
-    name, shape = scene.name, scene.shape
-    sky = np.zeros(shape, np.bool_) if scene.sky is None else scene.sky
+    sky = np.zeros(scene.shape, np.bool_) if scene.sky is None else scene.sky
     yield image_path(scene), encode_image(scene.image)
+    yield from target_files(scene, annotations, voc_dialect=voc_dialect)
+    yield from sky_files(scene, sky)
+
+
+def target_files(scene: Scene, annotations: Annotations, *, voc_dialect: str) -> Iterator[File]:
+    """Of `devkit_files`, what is below ``SIRST/``."""
+    name, shape = scene.name, scene.shape
     boxes = write_voc(name, shape, annotations.boxes, dialect=voc_dialect)
     yield f"SIRST/BBox/{name}.xml", boxes
     yield f"SIRST/Point_label/{name}{MASK_SUFFIX}.txt", _point_lines(scene, annotations)
     yield from _mask_files("SIRST", scene, scene.labels > 0, "Target")
+
+
+def sky_files(scene: Scene, sky: np.ndarray) -> Iterator[File]:
+    """Of `devkit_files`, what is below ``SkySeg/``, for a sky (H, W), bool."""
     yield from _mask_files("SkySeg", scene, sky, "Sky")
 
 

@@ -12,7 +12,7 @@ import defusedxml
 import numpy as np
 from defusedxml import ElementTree
 
-from densesirst_gen.datasets.dialects import to_dialect
+from densesirst_gen.datasets.dialects import DIALECTS, to_dialect
 from densesirst_gen.datasets.paths import DatasetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -20,12 +20,16 @@ MAX_BYTES = 10_000_000
 
 BOX_FILE = """<annotation>
   <filename>{name}</filename>
-  <size>
+{source}  <size>
     <width>{width}</width>
     <height>{height}</height>
     <depth>1</depth>
   </size>
 {objects}</annotation>
+"""
+SOURCE = """  <source>
+    <annotation>box dialect {dialect}</annotation>
+  </source>
 """
 BOX_OBJECT = """  <object>
     <name>{category}</name>
@@ -74,11 +78,14 @@ class VocFile:
         xyxy as written, in whatever dialect, minima first.
     categories : tuple of str
         Of each box.
+    dialect : str
+        That the file says it is in, a key of `dialects.DIALECTS`; empty if it says nothing.
     """
 
     filename: str
     boxes: np.ndarray
     categories: tuple[str, ...]
+    dialect: str = ""
 
 
 def write_voc(
@@ -88,6 +95,7 @@ def write_voc(
     *,
     dialect: str = "sirst",
     category: str = "Target",
+    named: bool = False,
 ) -> bytes:
     """A VOC file in the words and spaces of the SIRST and DenseSIRST releases.
 
@@ -102,6 +110,8 @@ def write_voc(
     dialect : str
         A key of `dialects.DIALECTS`.
     category : str
+    named : bool
+        Whether the file says which dialect it is in, which the releases do not.
 
     Returns
     -------
@@ -112,7 +122,8 @@ def write_voc(
         BOX_OBJECT.format(category=escape(category), box=box)
         for box in to_dialect(boxes, dialect).tolist()
     ]
-    return _filled(BOX_FILE, name, shape, objects)
+    source = SOURCE.format(dialect=dialect) if named else ""
+    return _filled(BOX_FILE, name, shape, objects, source)
 
 
 def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
@@ -142,10 +153,14 @@ def extent(mask: np.ndarray) -> np.ndarray:
     return np.array([[cols[0], rows[0], cols[-1] + 1, rows[-1] + 1]], np.int32)
 
 
-def _filled(template: str, name: str, shape: tuple[int, ...], objects: list[str]) -> bytes:
-    height, width = shape
-    text = template.format(name=escape(name), width=width, height=height, objects="".join(objects))
-    return text.encode()
+def _filled(
+    template: str, name: str, shape: tuple[int, ...], objects: list[str], source: str = ""
+) -> bytes:
+    (height, width), text = shape, "".join(objects)
+    filled = template.format(
+        name=escape(name), width=width, height=height, objects=text, source=source
+    )
+    return filled.encode()
 
 
 def read_voc(path: str | PathLike[str]) -> VocFile:
@@ -175,7 +190,9 @@ def read_voc(path: str | PathLike[str]) -> VocFile:
     boxes = np.array([_corners(path, box) for _, box in found], np.float64).reshape(-1, 4)
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     categories = tuple(target.findtext("name", "").strip() for target, _ in found)
-    return VocFile(root.findtext("filename", ""), np.hstack([low, high]), categories)
+    said = root.findtext("source/annotation", "").rpartition("box dialect ")[2].strip()
+    dialect = said if said in DIALECTS else ""
+    return VocFile(root.findtext("filename", ""), np.hstack([low, high]), categories, dialect)
 
 
 def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> Any:

@@ -1,10 +1,12 @@
 """Boxes of PASCAL VOC: ``Annotations/a.xml`` for ``JPEGImages/a.jpg``, parts in ``ImageSets``.
 
 Pixels are counted from 1, both ends included; where a box begins at 0, they are counted from 0 and
-the ends are not included.
+the ends are not included. A file that names its dialect is read by it, whatever the others are in.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -30,8 +32,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     if not images:
         raise DatasetError(f"{inventory.root}: no images in the voc layout")
     found = {name: read_voc(path) for name, path in sorted(files.items())}
-    dialect = _dialect(found)
-    shapes = {name: _shapes(file, dialect) for name, file in found.items()}
+    dialect = _dialect(file for file in found.values() if not file.dialect)
+    shapes = {name: _shapes(file, file.dialect or dialect) for name, file in found.items()}
     remarks = [f"voc: labels read, {counted(files.values(), inventory.root)}"]
     if dialect == "densesirst":
         remarks.append("voc: boxes begin at 0, so ends are taken for not included")
@@ -39,8 +41,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     return dataset_of(inventory, "voc", Labels(images, shapes, {}, remarks), given)
 
 
-def _dialect(files: dict[str, VocFile]) -> str:
-    lowest = [file.boxes[:, :2].min() for file in files.values() if len(file.boxes)]
+def _dialect(files: Iterable[VocFile]) -> str:
+    lowest = [file.boxes[:, :2].min() for file in files if len(file.boxes)]
     return "densesirst" if lowest and min(lowest) < 1 else "devkit"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.dataset import SceneFile
 from densesirst_gen.files.atomic import RefusedError
 
 

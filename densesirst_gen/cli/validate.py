@@ -1,0 +1,118 @@
+"""``densesirst-gen validate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from densesirst_gen.cli.options import (
+    EXIT_CODES,
+    PROBLEMS,
+    SaidOfCounts,
+    common,
+    introduce,
+    open_dataset,
+    path_in,
+    printable,
+    progress_bar,
+    reading_options,
+    span_option,
+)
+
+if TYPE_CHECKING:
+    from densesirst_gen.datasets import ReadAs
+    from densesirst_gen.labels.validate import Validated
+
+SHOWN = 5
+"""Findings of a rule on the terminal."""
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("folder", metavar="DIR")
+@reading_options("DIR")
+@click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
+@span_option
+@click.option("--against", metavar="DIR", help="another dataset, that should share no image")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
+)
+@common
+def validate(
+    folder: str,
+    read_as: ReadAs,
+    sky: Path | None,
+    counts: SaidOfCounts,
+    against: str | None,
+    jobs: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Say what is wrong with the labels of a dataset.
+
+    \b
+    densesirst-gen validate sirstv2/
+    densesirst-gen validate mine/ --against sirstv2/
+
+    Files that are missing, too many or unreadable; sizes and values of masks; boxes and points
+    against masks, and in which dialect the boxes are; masks that are inverted or shifted; images
+    that come twice; lists that overlap, sequences torn between them, and nearly the same image on
+    both sides. Notes are what may well be meant. Reads only. Exit code 4 if something is wrong;
+    --json has all of it.
+    """
+    from densesirst_gen.labels.validate import validate as validated
+
+    dataset = open_dataset(folder, read_as, sky, "DIR", counts=counts)
+    introduce(dataset, quiet=quiet)
+    other = None if against is None else open_dataset(against, hint="--against")
+    with progress_bar(quiet) as progress:
+        found = validated(dataset, against=other, jobs=jobs, progress=progress)
+    if as_json:
+        click.echo(json.dumps(_document(folder, found)))
+    else:
+        _tell(folder, found, quiet=quiet)
+    if any(not finding.is_note for finding in found.findings):
+        sys.exit(PROBLEMS)
+
+
+def _document(folder: str, found: Validated) -> dict[str, object]:
+    return {
+        "schema": "densesirst-gen/validate@1",
+        "dir": folder,
+        "images": found.n_images,
+        "targets": found.n_targets,
+        "box_dialects": found.dialects,
+        "counts": dict(Counter(finding.rule for finding in found.findings)),
+        "problems": [asdict(one) for one in found.findings if not one.is_note],
+        "notes": [asdict(one) for one in found.findings if one.is_note],
+    }
+
+
+def _tell(folder: str, found: Validated, *, quiet: bool) -> None:
+    """Problems on stdout, notes on stderr, one line at the end."""
+    from densesirst_gen.labels.findings import NOTES, RULES
+
+    for rule, title in RULES.items():
+        same = [finding for finding in found.findings if finding.rule == rule]
+        if not same or (quiet and rule in NOTES):
+            continue
+        head = f"{'note: ' * (rule in NOTES)}{title} ({len(same):,})"
+        lines = [head, *(f"  {one.file}: {one.what}" for one in same[:SHOWN])]
+        if len(same) > SHOWN:
+            lines.append(f"  ... and {len(same) - SHOWN:,} more (--json has all)")
+        click.echo(printable("\n".join(lines)), err=rule in NOTES)
+    if not quiet:
+        click.echo(printable(f"{folder}: {_verdict(found)}"))
+
+
+def _verdict(found: Validated) -> str:
+    n = sum(not finding.is_note for finding in found.findings)
+    boxes = ", ".join(f"{n:,} {name}" for name, n in found.dialects.items())
+    said = f"; boxes by dialect: {boxes}" if boxes else ""
+    problems = f"{n:,} problem{'s' * (n != 1)}" if n else "nothing wrong"
+    return f"{found.n_images:,} images, {found.n_targets:,} targets, {problems}{said}"

@@ -1,0 +1,1 @@
+"""Labels of datasets: from any layout that is read into others, and checked."""

@@ -1,0 +1,311 @@
+"""Converting a dataset: any layout that is read into a format that is written, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from densesirst_gen.datasets.apart import check_apart
+from densesirst_gen.datasets.coco import coco_text, image_ids
+from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.notes import grouped, nothing_left
+from densesirst_gen.datasets.paths import DatasetError, examples
+from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_files
+from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
+from densesirst_gen.files.codec import CodecError, read_head
+from densesirst_gen.files.folder import BuildFolder
+from densesirst_gen.files.workers import workers
+from densesirst_gen.labels.formats import CATEGORY, FORMATS, Ending, Format, mask_png
+from densesirst_gen.labels.item import Item, image_file, load_item
+from densesirst_gen.labels.new_folder import check_new, new_folder
+from densesirst_gen.scene.scene import SceneError
+from densesirst_gen.version import __version__
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Record = dict[str, Any]
+DISTRIBUTIONS = ("numpy", "pillow", "opencv-python", "pycocotools", "shapely")
+VIEW8 = "-view8"
+"""Behind the name of a folder: the same with images of 8 bits."""
+
+
+class LossError(DatasetError):
+    """A conversion would lose something, and it was not said that it may."""
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What a conversion did.
+
+    Parameters
+    ----------
+    out : Path
+    n_images, n_images_in : int
+        Written; in the source.
+    n_targets, n_targets_in : int
+        Likewise.
+    lost : tuple of str
+        What the format does not hold, or could not be read, each kind with a count and examples.
+    set_aside : dict of str to str
+        Scenes that could not be read: name -> reason.
+    notes : tuple of str
+        What was noted in decoding.
+    """
+
+    out: Path
+    n_images: int
+    n_images_in: int
+    n_targets: int
+    n_targets_in: int
+    lost: tuple[str, ...] = ()
+    set_aside: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def convert(
+    dataset: Dataset,
+    out: Path,
+    to: str,
+    *,
+    voc_dialect: str | None = None,
+    allow_loss: bool = False,
+    view8: bool = False,
+    jobs: int = 1,
+    progress: Progress = lambda results, total: results,
+) -> Converted:
+    """Write a dataset in another format, into a new folder.
+
+    Targets with masks keep them where the format has masks; boxes and points follow from the masks.
+    Targets that are boxes stay boxes. Images are copied byte for byte where the format allows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    out : Path
+        Must not exist, or be empty. It is there when all is written, or not at all.
+    to : str
+        A key of `formats.FORMATS`.
+    voc_dialect : str, optional
+        Of boxes in XML. None: ``sirst`` in the devkit, ``devkit`` in voc.
+    allow_loss : bool
+        Write although something is lost: targets, regions that are not judged, scenes.
+    view8 : bool
+        Images deeper than 8 bits become 8 bits, each with its own contrast.
+    jobs : int
+        Processes. The result does not depend on it.
+    progress : callable
+        Wraps (results, total) for a progress bar.
+
+    Raises
+    ------
+    LossError
+        If not all targets and scenes of the source are written, and `allow_loss` is not set.
+    DatasetError
+        If the source has no labels, has boxes or points where the format needs masks, or nothing
+        can be read.
+    RefusedError
+        If `out` is in use, or lies in the source.
+    """
+    form = FORMATS[to]
+    check_new(out)
+    check_apart(out, dataset.root, dataset.scenes)
+    annotated = _annotated(dataset)
+    _check_kinds(annotated, to, form)
+    made = partial(
+        convert_scene, to=to, dialect=voc_dialect or form.dialect, view8=view8, ignore=allow_loss
+    )
+    with new_folder(out) as part, workers(jobs, [__name__]) as mapped:
+        recipe = {"to": to, "voc_dialect": voc_dialect or form.dialect, "view8": view8}
+        folder = BuildFolder(part, recipe)
+        folder.open(resume=False, overwrite=False)
+        tasks = ((file, part) for file in annotated)
+        folder.append(progress(mapped(made, tasks), len(annotated)))
+        found = _summed(dataset, out, folder, form)
+        if found.lost and not allow_loss:
+            raise LossError(_refusal(out, to, found))
+        _finish(folder, dataset, out, form, found)
+    return found
+
+
+def has_deep_images(dataset: Dataset) -> bool:
+    """Whether an image is deeper than 8 bits, by the heads of all; unreadable ones are not."""
+    return any(_is_deep(file.image) for file in dataset.scenes)
+
+
+def _is_deep(path: Path) -> bool:
+    try:
+        return read_head(path).depth not in ("1 bit", "8 bit")
+    except CodecError:
+        return False
+
+
+def _annotated(dataset: Dataset) -> list[SceneFile]:
+    """The scenes with labels, or all where no file of them means no target."""
+    if not any(file.has_labels for file in dataset.scenes):
+        raise DatasetError(
+            f"{dataset.root}: no labels in the {dataset.layout} layout, nothing to convert"
+        )
+    if dataset.layout in NO_FILE_IS_NO_TARGET:
+        return list(dataset.scenes)
+    return [file for file in dataset.scenes if file.has_labels]
+
+
+NO_FILE_IS_NO_TARGET = ("devkit", "sirst", "folders")
+
+
+def _check_kinds(files: Sequence[SceneFile], to: str, form: Format) -> None:
+    if form.needs_masks:
+        check_masks(files, f"the format {to}")
+    elif pointed := [file for file in files if file.points]:
+        check_masks(pointed, f"the format {to}")
+
+
+def convert_scene(
+    task: tuple[SceneFile, Path], *, to: str, dialect: str, view8: bool, ignore: bool
+) -> Record:
+    """Write the files of a scene; its line of the journal, with ``error`` if it can't be read."""
+    (file, root), form = task, FORMATS[to]
+    try:
+        item = load_item(file)
+        suffix, data = image_file(file, item, form.kinds, view8=view8)
+    except (CodecError, SceneError, OSError) as error:
+        return {"name": file.name, "error": str(error), "files": {}}
+    image = f"{form.images}/{file.name}{suffix}"
+    written = form.write(item, image, dialect)
+    digests = write_files(root, [(image, data), *written.files, *_sky(item, form)])
+    return {
+        "name": file.name,
+        "files": digests,
+        "image": image,
+        "coco": written.coco,
+        "source_id": item.source_id,
+        "n_in": item.n_stated,
+        "n_out": written.n_targets,
+        "n_ignored": 0 if form.holds_ignored else len(item.ignored),
+        "notes": list(item.notes),
+    }
+
+
+def _sky(item: Item, form: Format) -> Iterator[tuple[str, bytes]]:
+    sky = item.scene.sky
+    if form.sky and sky is not None:
+        yield f"{form.sky}/{item.scene.name}.png", mask_png(sky)
+
+
+def _summed(dataset: Dataset, out: Path, folder: BuildFolder, form: Format) -> Converted:
+    """The counts, and what is lost; DatasetError if nothing could be read."""
+    set_aside: dict[str, str] = {}
+    notes, moved, ignored, sums = [], [], [], Counter[str]()
+    for record in folder.sorted_entries():
+        if "error" in record:
+            set_aside[record["name"]] = record["error"]
+            continue
+        sums.update(images=1, n_in=record["n_in"], n_out=record["n_out"])
+        notes += [(record["name"], note) for note in record["notes"]]
+        if record["n_in"] != record["n_out"]:
+            moved.append(f"{record['name']} ({record['n_in']} become {record['n_out']})")
+        ignored += [record["name"]] * record["n_ignored"]
+    if not sums["images"]:
+        raise DatasetError(nothing_left("converted", set_aside))
+    lost = []
+    if set_aside:
+        first = next(iter(set_aside.items()))
+        lost.append(f"{len(set_aside)} scenes can't be read: {first[0]}: {first[1]}")
+    if n_bare := len(dataset.scenes) - sums["images"] - len(set_aside):
+        bare = [file.name for file in dataset.scenes if not file.has_labels]
+        lost.append(f"{n_bare} images without labels are left out: {examples(bare)}")
+    if moved:
+        lost.append(f"{len(moved)} scenes with other counts of targets: {examples(moved)}")
+    if ignored:
+        which = examples(dict.fromkeys(ignored))
+        lost.append(f"{len(ignored)} regions that are not judged have no place: {which}")
+    return Converted(
+        out,
+        sums["images"],
+        len(dataset.scenes),
+        sums["n_out"],
+        sums["n_in"],
+        tuple(lost),
+        set_aside,
+        tuple(grouped(notes, "scenes")),
+    )
+
+
+def _refusal(out: Path, to: str, found: Converted) -> str:
+    counts = f"{found.n_targets_in} targets in, {found.n_targets} out as {to}"
+    return f"{out} is not written, {counts}: {'; '.join(found.lost)}. --allow-loss writes it"
+
+
+def _finish(
+    folder: BuildFolder, dataset: Dataset, out: Path, form: Format, found: Converted
+) -> None:
+    """Write what the scenes make together, the manifest last."""
+    images = {r["name"]: r["image"] for r in folder.sorted_entries() if "error" not in r}
+    splits = {
+        split: tuple(name for name in members if name in images)
+        for split, members in dataset.splits.items()
+    }
+    splits = {split: members for split, members in splits.items() if members}
+    files = write_files(folder.root, form.end(Ending(out.name, images, splits)))
+    if folder.recipe["to"] == "coco":
+        files |= _coco_files(folder, images, splits)
+    with atomic_file(folder.root / CHECKSUMS, folder.root / PARTS) as lines:
+        for record in folder.sorted_entries():
+            lines.writelines(checksum_lines(sorted(record["files"].items())))
+        lines.writelines(checksum_lines(sorted(files.items())))
+    folder.close(_content(folder, dataset, found), DISTRIBUTIONS)
+
+
+def _coco_files(
+    folder: BuildFolder, images: dict[str, str], splits: dict[str, tuple[str, ...]]
+) -> dict[str, str]:
+    """One file of all scenes, and one of each part, with the same ids."""
+    own = {r["name"]: r["source_id"] for r in folder.sorted_entries() if "error" not in r}
+    given = list(own.values())
+    if None in given or len(set(given)) < len(given):
+        numbers = image_ids(path.removeprefix("images/") for path in images.values())
+        own = dict(zip(images, numbers, strict=True))
+    places: dict[str, tuple[str, ...] | None] = {"annotations.json": None}
+    for split in sorted(splits):
+        places[f"annotations/instances_{part_of(split) or split}.json"] = splits[split]
+    for place, members in places.items():
+        chosen = images.keys() if members is None else set(members)
+        ids = [own[name] for name in images if name in chosen]
+        with atomic_file(folder.root / place, folder.root / PARTS) as file:
+            file.writelines(coco_text(partial(_entries, folder, chosen), INFO, ids=ids))
+    return {place: file_digest(folder.root / place) for place in places}
+
+
+INFO = {"description": "converted by densesirst-gen", "version": __version__}
+
+
+def _entries(folder: BuildFolder, chosen: Any) -> Iterator[Record]:
+    for record in folder.sorted_entries():
+        if record["name"] in chosen and record.get("coco"):
+            image, annotations = record["coco"]
+            yield {"image": image, "annotations": annotations}
+
+
+def _content(folder: BuildFolder, dataset: Dataset, found: Converted) -> Record:
+    """Of the manifest."""
+    return {
+        "recipe": folder.recipe,
+        "source": {"layout": dataset.layout, "name": dataset.root.name},
+        "conventions": {
+            "category": CATEGORY,
+            "boxes": f"XML: dialect {folder.recipe['voc_dialect'] or 'none'}; others half-open",
+            "sky": "255",
+        },
+        "summary": {
+            "n_images": found.n_images,
+            "n_targets": found.n_targets,
+            "n_targets_in": found.n_targets_in,
+            "lost": list(found.lost),
+        },
+        "files": {"list": CHECKSUMS, "sha256": file_digest(folder.root / CHECKSUMS)},
+    }

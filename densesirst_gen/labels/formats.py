@@ -1,0 +1,219 @@
+"""The formats that can be written: the files of each scene, and those of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from densesirst_gen.datasets.coco import Record, coco_boxes, coco_image
+from densesirst_gen.datasets.devkit import palette_png, sky_files, split_files, target_files
+from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.datasets.voc import write_voc
+from densesirst_gen.datasets.yolo_text import box_lines, label_path, lists_and_yaml, polygon_lines
+from densesirst_gen.files.codec import encode_png
+from densesirst_gen.labels.item import Item
+
+File = tuple[str, bytes]
+Splits = Mapping[str, Sequence[str]]
+CATEGORY = "Target"
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What is written of a scene beside its image.
+
+    Parameters
+    ----------
+    files : list of (str, bytes)
+        Relative POSIX path and content.
+    n_targets : int
+        In them.
+    coco : (dict, list of dict), optional
+        Records for the one file of the whole.
+    """
+
+    files: list[File]
+    n_targets: int
+    coco: tuple[Record, list[Record]] | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the files of the whole are made of.
+
+    Parameters
+    ----------
+    name : str
+        Of the dataset, the last part of its path.
+    images : dict of str to str
+        Scene -> path of its image.
+    splits : dict of str to sequence of str
+        Scenes of each, those that are written.
+    """
+
+    name: str
+    images: Mapping[str, str]
+    splits: Splits
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a dataset is written.
+
+    Parameters
+    ----------
+    images : str
+        Folder of the images.
+    kinds : tuple of str
+        Of image files that are copied byte for byte.
+    write : callable
+        (item, path of its image, box dialect) -> `Written`.
+    end : callable
+        `Ending` -> files of the whole.
+    sky : str
+        Folder of the sky masks; empty: `write` does it.
+    needs_masks, holds_ignored : bool
+        Whether boxes alone can't be written, and whether regions that are not judged can be.
+    dialect : str
+        Of the boxes in XML, if it has any.
+    readers : str
+        What programs read it right, for the terminal.
+    """
+
+    images: str
+    kinds: tuple[str, ...]
+    write: Callable[[Item, str, str], Written]
+    end: Callable[[Ending], Iterator[File]]
+    sky: str = "sky"
+    needs_masks: bool = False
+    holds_ignored: bool = False
+    dialect: str = ""
+    readers: str = ""
+
+
+def mask_png(mask: np.ndarray) -> bytes:
+    """0 and 255."""
+    return encode_png(mask.astype(np.uint8) * 255)
+
+
+def _devkit(item: Item, image: str, dialect: str) -> Written:
+    scene = item.scene
+    files = [*target_files(scene, item.annotations, voc_dialect=dialect)]
+    files += [] if scene.sky is None else sky_files(scene, scene.sky)
+    return Written(files, len(item.annotations))
+
+
+def _voc(item: Item, image: str, dialect: str) -> Written:
+    name, boxes = item.scene.name, item.boxes
+    if (boxes == np.round(boxes)).all():
+        boxes = np.round(boxes).astype(np.int64)
+    xml = write_voc(
+        image.removeprefix("JPEGImages/"), item.scene.shape, boxes, dialect=dialect, named=True
+    )
+    files = [(f"Annotations/{name}.xml", xml)]
+    if item.has_masks:
+        masks = palette_png("SkySeg", item.scene.labels > 0)  # the 256 colours of VOC
+        files.append((f"SegmentationClass/{name}.png", masks))
+    return Written(files, len(boxes))
+
+
+def _coco(item: Item, image: str, dialect: str) -> Written:
+    record, targets = coco_image(item.scene, item.annotations, 0, image.removeprefix("images/"))
+    if item.has_masks:
+        targets += coco_boxes(np.zeros((0, 4)), item.ignored, item.scene.shape)
+    else:
+        targets = coco_boxes(item.boxes, item.ignored, item.scene.shape)
+    return Written([], len(targets) - len(item.ignored), (record, targets))
+
+
+def _yolo(item: Item, image: str, dialect: str) -> Written:
+    return _yolo_text(image, box_lines(item.boxes, item.scene.shape))
+
+
+def _yolo_seg(item: Item, image: str, dialect: str) -> Written:
+    return _yolo_text(image, polygon_lines(item.scene.labels, item.annotations.boxes))
+
+
+def _yolo_text(image: str, lines: Sequence[str]) -> Written:
+    """Rows that are the same count once, for Ultralytics drops the others."""
+    text = "".join(f"{line}\n" for line in lines)
+    return Written([(label_path(image), text.encode())], len(set(lines)))
+
+
+def _masks(item: Item, image: str, dialect: str) -> Written:
+    files = [(f"masks/{item.scene.name}.png", mask_png(item.scene.labels > 0))]
+    return Written(files, len(item.annotations))
+
+
+def _kit_lists(end: Ending) -> Iterator[File]:
+    return split_files(end.splits, end.images.keys())
+
+
+def _yolo_lists(end: Ending) -> Iterator[File]:
+    return lists_and_yaml(end.images, end.splits, CATEGORY)
+
+
+def _lists(folder: str) -> Callable[[Ending], Iterator[File]]:
+    def lists(end: Ending) -> Iterator[File]:
+        for split, members in end.splits.items():
+            yield f"{folder}/{split}.txt", _lines(members)
+
+    return lists
+
+
+def _img_idx(end: Ending) -> Iterator[File]:
+    """BasicIRSTD asks for ``train_NAME.txt`` and ``test_NAME.txt``, NAME being the folder's."""
+    renamed: dict[str, str] = {}
+    for split in sorted(end.splits):
+        renamed[part_of(split) or split] = split
+    for part, split in renamed.items():
+        yield f"img_idx/{part}_{end.name}.txt", _lines(end.splits[split])
+
+
+def _lines(members: Collection[str]) -> bytes:
+    return "".join(f"{name}\n" for name in members).encode()
+
+
+BOTH = ("PNG", "JPEG")
+FORMATS = {
+    "devkit": Format(
+        "PNGImages",
+        ("PNG",),
+        _devkit,
+        _kit_lists,
+        sky="",
+        needs_masks=True,
+        dialect="sirst",
+    ),
+    "voc": Format("JPEGImages", BOTH, _voc, _lists("ImageSets/Main"), dialect="devkit"),
+    "coco": Format(
+        "images",
+        BOTH,
+        _coco,
+        _lists("splits"),
+        holds_ignored=True,
+        readers="file names are relative to images/; masks are run lengths (pycocotools)",
+    ),
+    "yolo": Format("images", BOTH, _yolo, _yolo_lists, readers="data.yaml: Ultralytics detect"),
+    "yolo-seg": Format(
+        "images",
+        BOTH,
+        _yolo_seg,
+        _yolo_lists,
+        needs_masks=True,
+        readers="data.yaml: Ultralytics segment; outlines run along pixel edges",
+    ),
+    "basicirstd": Format("images", ("PNG",), _masks, _img_idx, needs_masks=True),
+    "masks": Format("images", BOTH, _masks, _lists("splits"), needs_masks=True),
+}
+READERS = {
+    "sirst": "exact in BAFE-Net and MMDetection, which take 1 from all four numbers, and as SIRST "
+    "v2 has it; supervision and datumaro read boxes 1 px too wide and high",
+    "densesirst": "half-open from 0, as DenseSIRST was published; BAFE-Net and MMDetection read it "
+    "1 px off",
+    "devkit": "VOC's own: exact in supervision and datumaro; BAFE-Net and MMDetection read boxes "
+    "1 px too narrow and low",
+}
+"""What programs read the boxes of each dialect right."""
