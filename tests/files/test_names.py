@@ -13,7 +13,21 @@ from densesirst_gen.files.checksums import read_checksums
 from densesirst_gen.files.clear import clear_build
 from densesirst_gen.files.names import is_inner
 
-OUTSIDE = ["/a", "//a", "///a", "//etc/passwd", "..", "../a", "a/../b", "", ".", "./", "/", "a\0", 7]
+OUTSIDE = [
+    "/a",
+    "//a",
+    "///a",
+    "//etc/passwd",
+    "..",
+    "../a",
+    "a/../b",
+    "",
+    ".",
+    "./",
+    "/",
+    "a\0",
+    7,
+]
 INSIDE = ["a", "a/b.png", "./a", "a//b", "a/./b", "..a", "a..", "a/...", " ", "a\\b", "-", "~"]
 
 
