@@ -49,7 +49,7 @@ PARTS = {
     "density": Part(["scene.density"], ["scene"]),
     "formats": Part(
         ["datasets.voc", "datasets.dialects", "datasets.coco", "datasets.devkit"],
-        ["datasets/test_formats.py", "datasets/test_coco_records.py"],
+        ["datasets/test_written_numbers.py", "datasets/test_formats.py"],
     ),
     "placement": Part(
         ["paste.placement"],

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from densesirst_gen.files.atomic import RefusedError
 
 
 def is_inner(name: Any) -> bool:
-    """Whether it is a relative POSIX path without ``..`` and NUL."""
-    if not isinstance(name, str) or "\0" in name:
+    """Whether it is a relative POSIX path, to something in the folder, without ``..`` and NUL."""
+    if not isinstance(name, str) or "\0" in name or name.startswith("/"):
         return False
-    parts = PurePosixPath(name).parts
-    return bool(parts) and parts[0] != "/" and ".." not in parts
+    parts = set(name.split("/")) - {"", "."}
+    return bool(parts) and ".." not in parts
 
 
 def check_no_linked_folder(root: Path) -> None:

@@ -45,7 +45,7 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_files(
             root, [(f"{part}/{scene.name}.png", encode_png(a)) for part, a in files.items()]
         )
-    (root / "data/images/frame.gif").write_bytes(b"GIF89a")
+    (root / "data/images/frame.mp4").write_bytes(b"?")
     return root
 
 
@@ -65,6 +65,6 @@ def test_what_was_noticed_is_told_by_every_command(name: str, noted: Path, tmp_p
     """Row 103: what is not read is counted and named, and not with ``-q``."""
     words = COMMANDS[name].replace("DIR", str(noted)).replace("OUT", str(tmp_path / "out")).split()
     told = [line for line in run(*words).stderr.splitlines() if line.startswith("note: ")]
-    assert any("frame.gif" in line for line in told), told
+    assert any("frame.mp4" in line for line in told), told
     if name == "stats":
         assert run(*words, "-q").stderr == ""
