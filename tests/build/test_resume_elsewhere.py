@@ -15,6 +15,7 @@ def opened(root: Path, *, resume: bool) -> list[str]:
     return folder.other_stacks(["numpy", "opencv-python"])
 
 
+# row 125
 def test_other_versions_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 

@@ -52,11 +52,13 @@ def python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+# row 131
 def test_without_torch_all_else_is_there() -> None:
     result = python("-c", NO_TORCH)
     assert result.stdout.startswith("False True"), result.stderr
 
 
+# row 127
 def test_a_missing_library_is_one_line() -> None:
     result = python("-c", NO_OPENCV)
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
@@ -65,17 +67,20 @@ def test_a_missing_library_is_one_line() -> None:
     assert not missing_library(ImportError("no module"))
 
 
+# row 131
 def test_descriptions_stay_without_docstrings() -> None:
     result = python("-OO", "-m", "densesirst_gen", "build", "-h")
     assert "paste clusters of targets" in result.stdout, result.stderr
     assert "Make infrared small target" in python("-OO", "-m", "densesirst_gen", "-h").stdout
 
 
+# row 128
 def test_a_code_page_without_a_letter_is_no_failure() -> None:
     result = python("-c", ECHO, PYTHONIOENCODING="cp1252")
     assert (result.returncode, result.stdout) == (0, "\\u017c\n"), result.stderr
 
 
+# row 132
 def test_the_home_folder_is_meant_in_every_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,11 +97,13 @@ def test_the_home_folder_is_meant_in_every_path(
 
 
 @pytest.mark.parametrize("words", [["stats"], ["build", "--backgrounds"], ["build", "--out"]])
+# row 132
 def test_files_and_folders_are_completed(words: list[str]) -> None:
     found = ShellComplete(cli, {}, "densesirst-gen", "X").get_completions(words, "some")
     assert [item.type for item in found] == ["file"]
 
 
+# row 132
 def test_names_that_end_with_a_blank_survive_their_list() -> None:
     known = SceneNames(["a", "a ", "b "])
     assert [known.listed(line) for line in ("a", "a ", "b")] == [("a",), ("a ",), ("b ",)]
@@ -110,6 +117,7 @@ def test_masks_of_another_unicode_form_match() -> None:
     assert pair_masks(both, [nfd]) == {nfd: Path("1")}
 
 
+# row 132
 def test_names_that_windows_cannot_have_are_told() -> None:
     assert not windows_note(["a", "console", "x/com10", "a.b"])
     for name in ("con", "x/NUL.a", "Com1", "a.", "b /c", "a:b"):

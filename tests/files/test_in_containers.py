@@ -23,6 +23,7 @@ CLUTTER = ["lost+found", ".DS_Store", ".nfs000000000012a3", "._a", "Thumbs.db", 
 
 
 @pytest.mark.parametrize("name", CLUTTER)
+# row 130
 def test_what_systems_put_into_a_folder_is_nothing(tmp_path: Path, name: str) -> None:
     put = tmp_path / name
     put.mkdir() if name == "lost+found" else put.touch()
@@ -54,6 +55,7 @@ def test_a_zombie_writes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert not left.exists()
 
 
+# row 130
 def test_without_shared_memory_numbers_are_shared_by_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -68,6 +70,7 @@ def test_without_shared_memory_numbers_are_shared_by_a_file(
     assert number.value == 8
 
 
+# row 127
 def test_opencv_of_any_distribution_has_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 

@@ -52,6 +52,7 @@ def ran(folder: Path, *arguments: str, script: str = "") -> subprocess.Completed
     )
 
 
+# row 129
 def test_a_script_without_main_guard_builds_with_two_processes(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(BUILD)
     result = ran(tmp_path, "script.py")
@@ -81,6 +82,7 @@ def test_a_function_of_a_module_beside_the_script_needs_no_guard(tmp_path: Path)
     assert result.stdout == "[2, 4, 6]\n", result.stderr
 
 
+# row 129
 def test_without_the_guard_that_it_needs_the_hint_is_given(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("def twice(number):\n    return 2 * number\n")
     (tmp_path / "script.py").write_text(OWN_FUNCTION.format(guard=""))
@@ -97,6 +99,7 @@ def test_a_function_of_standard_input_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["signal", "queue", "cv2"])
+# row 129
 def test_files_of_the_working_folder_are_not_run(tmp_path: Path, name: str) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "program.py").write_text(MAP)

@@ -183,6 +183,7 @@ def inputs(request: pytest.FixtureRequest) -> np.ndarray:
     return (noise((CHANNELS, *GRID), 4094).astype(np.float32) - 2047) / 128
 
 
+# row 125
 def test_opencv_gives_what_whole_numbers_give(inputs: np.ndarray) -> None:
     found = shipped().model.log_odds(inputs) * 16
     np.testing.assert_array_equal(found, by_hand(inputs))
@@ -234,6 +235,7 @@ class Bounds(Interpreter):
         return name
 
 
+# row 125
 def test_no_sum_of_the_shipped_network_can_be_rounded() -> None:
     bounds = Bounds()
     add_network(bounds, weights())
@@ -403,6 +405,7 @@ SKIES = {
 
 
 @pytest.mark.parametrize("number", SKIES)
+# row 125
 def test_skies_are_what_they_were_on_every_machine(number: int) -> None:
     found = predict_sky(bare(demo_scene(number).image))
     content = found.probability.tobytes() + repr(found.confidence).encode()

@@ -24,6 +24,7 @@ def bare(image: np.ndarray) -> Scene:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("values", [(0, 0), (90, 90), (0, 255), (100, 101)])
+# row 124
 def test_images_of_one_or_two_values_have_no_sky(values: tuple[int, int], dtype: type) -> None:
     image = np.where(np.arange(120)[:, None] < np.full(160, 50), *values).astype(dtype)
     found = predict_sky(bare(image))
@@ -31,6 +32,7 @@ def test_images_of_one_or_two_values_have_no_sky(values: tuple[int, int], dtype:
     assert found.confidence == 0
 
 
+# row 124
 def test_an_image_that_is_taken_for_all_sky_must_be_surer() -> None:
     assert worth_a_look(0.99, 0.99)
     assert not worth_a_look(0.995, 1.0)
