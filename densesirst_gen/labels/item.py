@@ -97,9 +97,12 @@ def image_file(
     image = item.scene.image
     if view8 and image.dtype != np.uint8:
         return ".png", encode_png(display(item.scene.filled))
+    encoded = ".tif" if image.dtype == np.float32 else ".png"
+    if not file.files():  # drawn, not read
+        return encoded, encode_image(image)
     data = read_bytes(file.image)
     kind, suffix = kind_of(data), file.image.suffix.lower()
     is_turned = any("orientation" in note for note in item.notes)
     if kind in kinds and not file.colormap and not is_turned:
         return suffix if suffix in SUFFIXES[kind] else SUFFIXES[kind][0], data
-    return (".tif" if image.dtype == np.float32 else ".png"), encode_image(image)
+    return encoded, encode_image(image)

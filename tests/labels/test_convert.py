@@ -252,3 +252,8 @@ def test_jobs_change_nothing(tmp_path: Path) -> None:
         convert(kit, tmp_path / str(jobs), "coco", "--jobs", jobs)
     one, two = (tmp_path / n / "files.sha256" for n in "12")
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_converted_dataset_is_no_build_that_could_be_verified(tmp_path: Path) -> None:
+    run("convert", "demo", tmp_path / "kit", "--to", "devkit", "-q")
+    assert "is not a build" in run("verify", tmp_path / "kit", code=1).stderr

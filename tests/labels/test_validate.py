@@ -129,6 +129,7 @@ def test_a_sound_set_has_nothing_wrong(kit: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", FAULTS)
+# rows 21, 22, 25, 28, 29, 41
 def test_a_fault_is_found_and_named(kit: Path, rule: str) -> None:
     spoil, place = FAULTS[rule]
     spoil(kit)
@@ -147,6 +148,7 @@ def test_two_sets_that_share_images(kit: Path, tmp_path: Path) -> None:
     assert {f["rule"] for f in document["problems"]} == {"against"}
 
 
+# row 27
 def test_boxes_alone_are_checked_against_their_image(kit: Path, tmp_path: Path) -> None:
     image = (kit / "PNGImages/000.png").read_bytes()
     lines = b"0 0.5 0.5 0.1 0.1\n0 0.99 0.5 0.2 0.1\n"
@@ -155,6 +157,7 @@ def test_boxes_alone_are_checked_against_their_image(kit: Path, tmp_path: Path) 
     assert (problem["rule"], problem["file"]) == ("outside", "a")
 
 
+# row 26
 def test_objects_without_a_box_are_told_and_no_fault(kit: Path) -> None:
     for place in ("SIRST/BinaryMask", "SIRST/PaletteMask"):
         for path in (kit / place).glob("001*.png"):

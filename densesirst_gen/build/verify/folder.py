@@ -108,6 +108,10 @@ def read_manifest(root: Path) -> Given:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA or not isinstance(manifest.get("recipe"), dict):
         raise OutputError(f"{path}: not the manifest of a build, schema is not {SCHEMA}")
+    if manifest.get("synthetic") is not True:
+        raise OutputError(
+            f"{root} is not a build, so it has no plans: `validate` checks its labels"
+        )
     recipe = manifest["recipe"]
     dialect = recipe.get("voc_dialect")
     known = isinstance(dialect, str) and dialect in DIALECTS
