@@ -17,6 +17,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -32,7 +33,7 @@ TARGETS = ("devkit", "voc", "coco", "yolo", "yolo-seg", "basicirstd", "masks")
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("source", metavar="SRC")
+@click.argument("source", metavar="SRC", type=place)
 @click.argument("out", metavar="DST", type=path_out)
 @click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
 @reading_options("SRC")
@@ -90,8 +91,8 @@ def convert(
         wanted[True] = out.with_name(out.name + VIEW8)
     elif view8:
         tell_notes(["--view8: all images have 8 bits, nothing is written for it"], quiet=quiet)
-    for place in wanted.values():
-        check_new(place)
+    for folder in wanted.values():
+        check_new(folder)
     found = []
     for is_view, place in wanted.items():
         with progress_bar(quiet) as progress:

@@ -15,6 +15,7 @@ from densesirst_gen.cli.options import (
     common,
     introduce,
     open_dataset,
+    place,
     printable,
     progress_bar,
 )
@@ -24,8 +25,8 @@ SHOWN = 20
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("one", metavar="A")
-@click.argument("other", metavar="B")
+@click.argument("one", metavar="A", type=place)
+@click.argument("other", metavar="B", type=place)
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
 )

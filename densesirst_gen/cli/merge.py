@@ -14,6 +14,7 @@ from densesirst_gen.cli.options import (
     introduce,
     open_dataset,
     path_out,
+    place,
     printable,
     progress_bar,
     tell_notes,
@@ -21,7 +22,7 @@ from densesirst_gen.cli.options import (
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("sources", metavar="A B...", nargs=-1, required=True)
+@click.argument("sources", metavar="A B...", nargs=-1, required=True, type=place)
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write, must be new")
 @click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
 @click.option("--prefix", is_flag=True, help="call scenes FOLDER/NAME, after their dataset")

@@ -17,6 +17,7 @@ from densesirst_gen.cli.options import (
     open_dataset,
     path_in,
     path_out,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -31,7 +32,7 @@ RANGE: dict[str, Any] = {"type": float, "nargs": 2, "metavar": "LEAST MOST"}
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("source", metavar="SRC")
+@click.argument("source", metavar="SRC", type=place)
 @click.argument("out", metavar="DST", type=path_out)
 @click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
 @reading_options("SRC")

@@ -19,6 +19,7 @@ from densesirst_gen.cli.options import (
     introduce,
     open_dataset,
     path_in,
+    place,
     printable,
     progress_bar,
     reading_options,
@@ -34,11 +35,13 @@ SHOWN = 5
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=place)
 @reading_options("DIR")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
-@click.option("--against", metavar="DIR", help="another dataset, that should share no image")
+@click.option(
+    "--against", metavar="DIR", type=place, help="another dataset, that should share no image"
+)
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
 )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, TypeVar
 
-from densesirst_gen.files.surroundings import surroundings
+from densesirst_gen.files.surroundings import Surroundings, surroundings
 from densesirst_gen.files.worker import DONE, FAILED, READY, Worker, WorkerLost, end
 
 Item = TypeVar("Item")
@@ -66,9 +66,10 @@ def workers(jobs: int, preload: Iterable[str] = ()) -> Iterator[Mapper[Any, Any]
     if jobs == 1:
         yield map
         return
+    given = surroundings()
     if multiprocessing.current_process().daemon:
         raise WorkersError("a daemonic process can't start others: jobs must be 1 here")
-    pool = _Pool(jobs, _context(preload))
+    pool = _Pool(jobs, _context(preload), given)
     try:
         yield pool.map
     finally:
@@ -86,8 +87,8 @@ def _context(preload: Iterable[str]) -> Any:
 class _Pool:
     """Processes, started as they are needed; some are at work, by their pipes."""
 
-    def __init__(self, jobs: int, context: Any) -> None:
-        self.jobs, self.context, self.given = jobs, context, surroundings()
+    def __init__(self, jobs: int, context: Any, given: Surroundings) -> None:
+        self.jobs, self.context, self.given = jobs, context, given
         self.idle: list[Worker] = []
         self.busy: dict[Any, Worker] = {}
         self.n_in_a_row = 0

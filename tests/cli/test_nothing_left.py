@@ -79,14 +79,17 @@ def write(root: Path, *names: str) -> Path:
 
 def test_stats_tell_what_was_noted_in_decoding(tmp_path: Path) -> None:
     result = run("stats", with_alpha(tmp_path / "d", "a", "b"))
-    assert "note: 2 scenes: image: alpha ignored (a)" in result.stderr
+    assert "note: 2 of 2 images looked at: alpha ignored (a.png)" in result.stderr
     assert "note" not in run("stats", tmp_path / "d", "-q").stderr
 
 
 def test_a_build_tells_what_was_noted_in_decoding(tmp_path: Path, targets: Path) -> None:
     data = with_alpha(tmp_path / "d", "a", "b")
     flags = ("--library", targets, "--region", "anywhere", "-o", tmp_path / "out")
-    assert "note: 2 scenes: image: alpha ignored (a)" in run("build", "-b", data, *flags).stderr
+    assert (
+        "note: 2 of 2 images looked at: alpha ignored (a.png)"
+        in run("build", "-b", data, *flags).stderr
+    )
 
 
 def test_a_build_without_splits_writes_none_and_says_so(tmp_path: Path, targets: Path) -> None:
