@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from densesirst_gen.augment.levels import assumed_span
+from densesirst_gen.augment.levels import assumed_span, known_reach
 from densesirst_gen.augment.lists import append, check_rows, label_column, shown, table
 from densesirst_gen.augment.masks import checked_mask, is_label_image, look_at_numbers, paste_mask
 from densesirst_gen.augment.pasted import pasted
@@ -82,7 +82,7 @@ def to_scene(
     known = (counts or {}).get(gray.dtype.name, UNKNOWN)
     if span is None and known is not UNKNOWN and gray.dtype != np.uint8:
         span = known.span
-    void, reach = is_void(gray, known.nodata), known.reach
+    void, reach = is_void(gray, known.nodata), known_reach(gray.dtype.name, counts or {})
     return Scene(name, gray, labels, sky, assumed_span(gray, span, name), void, reach)
 
 

@@ -27,7 +27,7 @@ except ImportError as error:
 from torch import Tensor, nn
 
 from densesirst_gen.augment.calls import is_share
-from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span
+from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span, known_reach
 from densesirst_gen.augment.notices import tell_once
 from densesirst_gen.paste.batch.bitmap import pack, rectangle, union
 from densesirst_gen.paste.batch.plan import (
@@ -254,7 +254,7 @@ class BatchBagCopyPaste(nn.Module):
             uniforms._replace(per_window=asked),
             self.config,
             self.tables,
-            known.reach if (known := self._known(images)) else 1.0,
+            known_reach(KINDS[images.dtype], self.counts),
         )
 
     def _known(self, images: Tensor) -> Counts | None:

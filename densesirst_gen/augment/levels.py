@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from densesirst_gen.augment.notices import tell_once
+from densesirst_gen.scene.counts import Counts
 
 UNIT = (0.0, 1.0)
 SUBJECT = "span"
@@ -54,6 +56,16 @@ def assumed_span(
             "span=(black, white)",
         )
     return None
+
+
+def known_reach(kind: str, counts: Mapping[str, Counts]) -> float:
+    """How much of black to white images of a dtype fill, as a library of their camera knows it.
+
+    8-bit images are often made into floats before they are augmented, so of these a library of
+    8-bit images knows it too. 1 where nothing is known.
+    """
+    known = counts.get(kind) or (counts.get("uint8") if kind == "float32" else None)
+    return known.reach if known else 1.0
 
 
 def checked_span(span: Any) -> tuple[float, float] | None:

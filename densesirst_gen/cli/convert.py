@@ -94,12 +94,12 @@ def convert(
     for folder in wanted.values():
         check_new(folder)
     found = []
-    for is_view, place in wanted.items():
+    for is_view, folder in wanted.items():
         with progress_bar(quiet) as progress:
             found.append(
                 converted(
                     dataset,
-                    place,
+                    folder,
                     to,
                     voc_dialect=voc_dialect,
                     allow_loss=allow_loss,

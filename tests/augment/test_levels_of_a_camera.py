@@ -61,6 +61,12 @@ def test_narrow_8_bit_images_keep_their_range(
     assert 0 < narrow.max() < 0.35 * full.max()
 
 
+def test_8_bit_images_as_floats_keep_it_too(library: TargetLibrary) -> None:
+    paste = BagCopyPaste(library, ANYWHERE)
+    as_float = rises(paste, (gray() / 255).astype(np.float32)).max() * 255
+    assert as_float == pytest.approx(rises(paste, gray()).max(), abs=2)
+
+
 def test_pixels_without_data_stay_and_nothing_is_pasted_on_them(library: TargetLibrary) -> None:
     counts = (7200 + 2 * gray().astype(np.uint16)).astype(np.uint16)
     counts[:, 40:] = 0
