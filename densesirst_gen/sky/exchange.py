@@ -123,7 +123,7 @@ def import_sky(
     ------
     DatasetError
         If the file breaks its format, names an image that is not there, has a mask of another size
-        than its image, or no shape at all.
+        than its image, no shape at all, or no image of the dataset.
     RefusedError
         If another mask made by hand is there and may not be replaced, or `out` is no place for
         masks, see `check_targets`.
@@ -143,6 +143,10 @@ def import_sky(
             f"{out}: {len(taken.changed)} masks made by hand would be replaced: "
             f"{examples(taken.changed)}"
         )
+    if taken.strange and not (taken.n or taken.empty):
+        raise DatasetError(
+            f"{path}: {taken.strange[0]} is no image of the dataset, nor is any other"
+        )
     if not taken.n:
         raise DatasetError(f"{path}: none of {len(taken.empty)} images has shapes; {INSIST}")
     for line in (*reading.findings.lines(), *taken.lines()):
@@ -160,7 +164,7 @@ def _write(
 ) -> int:
     rows = []
     for mask in masks:
-        if mask.annotated or empty_is_no_sky:
+        if mask.image in images and (mask.annotated or empty_is_no_sky):
             name = images[mask.image].name
             write_mask(out, name, mask.sky, palette=False)
             rows.append(SkyRow(name, HAND, None, round(float(mask.sky.mean()), 4)))
@@ -177,6 +181,7 @@ class _Checked:
     empty: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -186,9 +191,10 @@ class _Checked:
         out: Path,
         there: Mapping[str, Path | None],
     ) -> None:
-        """Check a mask; DatasetError if it is of no image of the dataset, or of another size."""
+        """Check a mask; DatasetError if it is of another size than its image."""
         if mask.image not in images:
-            raise DatasetError(f"{source}: {mask.image} is no image of the dataset")
+            self.strange.append(mask.image)
+            return
         file = images[mask.image]
         size = read_size(file.image)
         if size != mask.size:
@@ -220,6 +226,11 @@ class _Checked:
             yield (
                 f"{len(self.empty)} images have no shapes, such as {self.empty[0]}: not annotated "
                 f"yet, so no mask is written of them; {INSIST}"
+            )
+        if self.strange:
+            yield (
+                f"{len(self.strange)} images are none of the dataset and passed over, such as "
+                f"{self.strange[0]}"
             )
         if self.replaced:
             one = self.replaced[0]

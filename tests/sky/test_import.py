@@ -70,12 +70,19 @@ def test_images_that_are_not_there_are_refused_before_any_is_written(
 
 
 @pytest.mark.parametrize("tool", READERS)
-def test_images_that_are_no_scene_are_refused_before_any_is_written(
-    tmp_path: Path, tool: str
-) -> None:
+def test_images_that_are_no_scene_are_passed_over_aloud(tmp_path: Path, tool: str) -> None:
     files, path = exported(tmp_path, tool)
-    with pytest.raises(DatasetError, match=r"c\.png is no image of the dataset"):
-        import_sky(path, [files[0], files[1], other(tmp_path)], tool, tmp_path / "out")
+    told: list[str] = []
+    some = [files[0], files[1], other(tmp_path)]
+    assert import_sky(path, some, tool, tmp_path / "out", tell=told.append) == 2
+    assert any("none of the dataset and passed over, such as sub/c.png" in line for line in told)
+
+
+@pytest.mark.parametrize("tool", READERS)
+def test_a_file_of_no_scene_at_all_is_refused(tmp_path: Path, tool: str) -> None:
+    path = exported(tmp_path, tool)[1]
+    with pytest.raises(DatasetError):
+        import_sky(path, [other(tmp_path)], tool, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
