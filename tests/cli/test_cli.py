@@ -247,8 +247,9 @@ def test_replay_says_what_differs(built: Path, tmp_path: Path) -> None:
     assert "s1: the image is not the one that was written" in done.stdout
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("jobs", "sent", "code"), [(1, signal.SIGTERM, 143), (2, signal.SIGINT, 130)]
+)
 def test_an_interrupt_leaves_a_folder_that_resumes(
     sent: signal.Signals, code: int, jobs: int, tmp_path: Path
 ) -> None:

@@ -93,8 +93,6 @@ TWICE = [signal.SIGINT, signal.SIGINT]
     ("moment", "sent", "code"),
     [
         *((moment, TWICE, 130) for moment in MOMENTS),
-        ("some done", [signal.SIGINT], 130),
-        ("some done", [signal.SIGTERM], 143),
         ("processes made", [signal.SIGTERM, signal.SIGINT, signal.SIGTERM], 143),
     ],
 )
