@@ -57,7 +57,7 @@ PARTS = {
     ),
     "metrics": Part(
         [f"detection.metrics.{n}" for n in ("boxes", "coco", "targets", "pixels", "voc", "curves")],
-        ["detection/test_metrics_boxes.py", "detection/test_metrics_masks.py"],
+        [f"detection/test_metrics_{n}.py" for n in ("boxes", "masks", "edges")],
     ),
 }
 

@@ -75,6 +75,8 @@ def test_windows_without_pixels_have_the_value_that_is_asked_for() -> None:
     values = np.array([1.0, 3.0])
     assert pixels.mean(values).tolist() == [2, 0]
     assert pixels.std(values).tolist() == [1, 0]
+    assert pixels.max(values).tolist() == [3, 0]
+    assert pixels.max(values, -1).tolist() == [3, -1]
     assert pixels.mean(values, -1).tolist() == [2, -1]
     assert pixels.std(values, -1).tolist() == [1, -1]
 
