@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from densesirst_gen.augment.levels import assumed_span, known_reach
+from densesirst_gen.augment.levels import assumed_span, known_reach, known_span
 from densesirst_gen.augment.lists import append, check_rows, label_column, shown, table
 from densesirst_gen.augment.masks import checked_mask, is_label_image, look_at_numbers, paste_mask
 from densesirst_gen.augment.pasted import pasted
@@ -37,8 +37,6 @@ from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, is_void
 
 KEYS = ("image", "sky", "mask", "bboxes", "points", "labels")
-UNKNOWN = Counts((0.0, 255.0))
-"""Of a dtype that nothing is known of: neither no-data nor a range that is not filled."""
 Arrays = Mapping[str, Any]
 
 
@@ -79,10 +77,9 @@ def to_scene(
     gray = reduce(np.maximum, planes(arrays["image"]))
     labels = taken(arrays, gray.shape, patch_px, mask_value)
     sky = _sky(arrays.get("sky"), gray.shape)
-    known = (counts or {}).get(gray.dtype.name, UNKNOWN)
-    if span is None and known is not UNKNOWN and gray.dtype != np.uint8:
-        span = known.span
-    void, reach = is_void(gray, known.nodata), known_reach(gray.dtype.name, counts or {})
+    kind, counts = gray.dtype.name, counts or {}
+    void = is_void(gray, counts[kind].nodata) if kind in counts else None
+    span, reach = known_span(kind, span, counts), known_reach(kind, counts)
     return Scene(name, gray, labels, sky, assumed_span(gray, span, name), void, reach)
 
 

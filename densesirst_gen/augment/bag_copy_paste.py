@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from densesirst_gen.augment.arrays import check_sample, paste, to_scene
 from densesirst_gen.augment.calls import CallStream, Index, is_share, whole
-from densesirst_gen.augment.levels import assumed_span, checked_span
+from densesirst_gen.augment.levels import assumed_span, checked_span, known_span
+from densesirst_gen.augment.notices import tell_once
 from densesirst_gen.paste.config import PasteConfig, profile_named
 from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.placement import free_positions
@@ -25,8 +24,6 @@ from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.predict import usable_sky
 
 SKY = ("required", "predict")
-_warned: set[str] = set()
-_warning = Lock()
 
 
 class BagCopyPaste:
@@ -178,7 +175,7 @@ class BagCopyPaste:
             )
         plan = make_plan(scene, self.library, self.config, rng, free=free)
         if plan.skip_reason:
-            _warn_once(plan)
+            _tell_skipped(plan)
         return plan
 
     def placement_map(self, scene: Scene) -> np.ndarray:
@@ -198,8 +195,7 @@ class BagCopyPaste:
     def _with_levels(self, scene: Scene) -> Scene:
         if scene.span is not None or scene.image.dtype == np.uint8:
             return scene
-        known = self.library.counts.get(scene.image.dtype.name)
-        span = known.span if known and self.span is None else self.span
+        span = known_span(scene.image.dtype.name, self.span, self.library.counts)
         return replace(scene, span=assumed_span(scene.image, span, scene.name))
 
     def _with_sky(self, scene: Scene) -> Scene:
@@ -326,13 +322,7 @@ def _source_of(path: Path, digest: str) -> _Source:
     return source
 
 
-def _warn_once(plan: PastePlan) -> None:
-    with _warning:
-        is_new = plan.skip_reason not in _warned
-        _warned.add(plan.skip_reason)
-    if is_new:
-        warnings.warn(
-            f"{plan.scene}: BagCopyPaste pasted nothing ({plan.skip_reason}: "
-            f"{SKIPPED[plan.skip_reason]}); said once, later ones only in the results",
-            stacklevel=4,
-        )
+def _tell_skipped(plan: PastePlan) -> None:
+    why = f"{plan.skip_reason}: {SKIPPED[plan.skip_reason]}"
+    text = f"{plan.scene}: BagCopyPaste pasted nothing ({why})"
+    tell_once(plan.skip_reason, text, more=", later ones only in the results", depth=5)

@@ -27,7 +27,7 @@ except ImportError as error:
 from torch import Tensor, nn
 
 from densesirst_gen.augment.calls import is_share
-from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span, known_reach
+from densesirst_gen.augment.levels import SUBJECT, UNIT, checked_span, known_reach, known_span
 from densesirst_gen.augment.notices import tell_once
 from densesirst_gen.paste.batch.bitmap import pack, rectangle, union
 from densesirst_gen.paste.batch.plan import (
@@ -45,7 +45,6 @@ from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.planner import check_library
 from densesirst_gen.paste.shapes import Shapes
-from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import SENSOR_BITS
 
 INTEGERS = (torch.uint8, torch.int32)
@@ -257,13 +256,8 @@ class BatchBagCopyPaste(nn.Module):
             known_reach(KINDS[images.dtype], self.counts),
         )
 
-    def _known(self, images: Tensor) -> Counts | None:
-        """What the library knows of images of this dtype."""
-        return self.counts.get(KINDS[images.dtype])
-
     def _known_span(self, images: Tensor, span: Span | None) -> Span | None:
-        known = self._known(images)
-        return known.span if span is None and known and images.dtype != torch.uint8 else span
+        return known_span(KINDS[images.dtype], span, self.counts)
 
     def render(
         self,

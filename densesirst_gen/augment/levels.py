@@ -58,6 +58,15 @@ def assumed_span(
     return None
 
 
+def known_span(kind: str, span: Any, counts: Mapping[str, Counts]) -> Any:
+    """The span of images of a dtype: as given, else as a library of their camera has it.
+
+    None for 8-bit images, whose black and white are fixed, and where nothing is known.
+    """
+    known = None if kind == "uint8" else counts.get(kind)
+    return known.span if span is None and known else span
+
+
 def known_reach(kind: str, counts: Mapping[str, Counts]) -> float:
     """How much of black to white images of a dtype fill, as a library of their camera knows it.
 

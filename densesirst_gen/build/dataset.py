@@ -26,10 +26,8 @@ from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked
-from densesirst_gen.files.workers import Mapper, workers
+from densesirst_gen.files.workers import Mapper, Progress, workers
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 def build_dataset(

@@ -174,8 +174,7 @@ def n_above(scene: Scene, background: Scene) -> dict[str, int]:
     labels = np.arange(1, scene.n_targets + 1)
     peaks = ndimage.maximum(scene.image, scene.labels, labels) if len(labels) else labels
     peaks, n_own = np.asarray(peaks), background.n_targets
-    off = ~ndimage.binary_dilation(background.labels > 0, EIGHT)
-    off = off if background.void is None else off & ~background.void
+    off = background.with_data(~ndimage.binary_dilation(background.labels > 0, EIGHT))
     own = peaks[:n_own] > background.image[off].max() if off.any() else peaks[:0]
     return {
         "original_above": int(np.count_nonzero(own)),

@@ -18,6 +18,7 @@ from densesirst_gen.cli.options import (
     SaidOfCounts,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_in,
     path_out,
@@ -120,9 +121,7 @@ def _flag_hint(error: ConfigError) -> str:
 @click.option("--limit", type=click.IntRange(0), help="use the first N scenes only")
 @click.option("--copies", type=click.IntRange(1), default=1, help="scenes made of each background")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @click.option(
     "--device",
     default="cpu",

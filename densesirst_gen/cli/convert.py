@@ -14,6 +14,7 @@ from densesirst_gen.cli.options import (
     SaidOfCounts,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_in,
     path_out,
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
     from densesirst_gen.labels.convert import Converted
 
 TARGETS = ("devkit", "voc", "coco", "yolo", "yolo-seg", "basicirstd", "masks")
+to_option = click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
+loss_option = click.option(
+    "--allow-loss", is_flag=True, help="write although something is lost, and tell it"
+)
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("source", metavar="SRC", type=place)
 @click.argument("out", metavar="DST", type=path_out)
-@click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
+@to_option
 @reading_options("SRC")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
@@ -44,13 +49,11 @@ TARGETS = ("devkit", "voc", "coco", "yolo", "yolo-seg", "basicirstd", "masks")
     type=click.Choice(DIALECTS),
     help="of boxes in XML  [sirst in the devkit, devkit in voc]",
 )
-@click.option("--allow-loss", is_flag=True, help="write although something is lost, and tell it")
+@loss_option
 @click.option(
     "--view8", is_flag=True, help="deep images: also DST-view8, the same with images of 8 bits"
 )
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @common
 def convert(
     source: str,
@@ -108,7 +111,7 @@ def convert(
                     progress=progress,
                 )
             )
-    tell_notes([*found[0].notes, *(f"lost: {lost}" for lost in found[0].lost)], quiet=quiet)
+    tell_notes(found[0].told, quiet=quiet)
     said = [f"boxes in XML, dialect {dialect}: {READERS[dialect]}"] if dialect else []
     tell_notes([*said, *filter(None, [FORMATS[to].readers])], quiet=quiet)
     if as_json:

@@ -14,6 +14,7 @@ from densesirst_gen.cli.options import (
     PROBLEMS,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     place,
     printable,
@@ -27,9 +28,7 @@ SHOWN = 20
 @click.command(epilog=EXIT_CODES)
 @click.argument("one", metavar="A", type=place)
 @click.argument("other", metavar="B", type=place)
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @common
 def diff(one: str, other: str, jobs: int, quiet: bool, as_json: bool) -> None:
     """Say what differs between two datasets, whatever their layouts.

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from densesirst_gen.cli.convert import TARGETS
+from densesirst_gen.cli.convert import loss_option, to_option
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_out,
     place,
@@ -24,13 +25,11 @@ from densesirst_gen.cli.options import (
 @click.command(epilog=EXIT_CODES)
 @click.argument("sources", metavar="A B...", nargs=-1, required=True, type=place)
 @click.option("--out", "-o", type=path_out, required=True, help="folder to write, must be new")
-@click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
+@to_option
 @click.option("--prefix", is_flag=True, help="call scenes FOLDER/NAME, after their dataset")
 @click.option("--allow-shared", is_flag=True, help="take images that two datasets have, or nearly")
-@click.option("--allow-loss", is_flag=True, help="write although something is lost, and tell it")
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@loss_option
+@jobs_option
 @common
 def merge(
     sources: tuple[str, ...],
@@ -72,7 +71,7 @@ def merge(
     unlisted = [d.root.name for d in datasets if not d.splits]
     if unlisted and len(unlisted) < len(datasets):
         tell_notes([f"scenes of {', '.join(unlisted)} are in no list"], quiet=quiet)
-    tell_notes([*found.notes, *(f"lost: {lost}" for lost in found.lost)], quiet=quiet)
+    tell_notes(found.told, quiet=quiet)
     if as_json:
         counts = {"images": found.n_images, "targets": found.n_targets}
         document = {"schema": "densesirst-gen/merge@1", "out": str(out), "of": list(sources)}

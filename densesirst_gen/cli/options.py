@@ -254,6 +254,11 @@ common_options = (
 )
 
 
+jobs_option = click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
+)
+
+
 def _known_colormap(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Any:
     if name is None:
         return None

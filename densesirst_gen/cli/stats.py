@@ -19,6 +19,7 @@ from densesirst_gen.cli.options import (
     SaidOfCounts,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_in,
     path_out,
@@ -58,9 +59,7 @@ EXTRAS = {"matplotlib": "plot", "jinja2": "report"}
 )
 @click.option("--split", type=path_in, help="file of the scenes to measure")
 @click.option("--limit", type=click.IntRange(0), help="measure the first N scenes only")
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @click.option("--save", type=path_out, help="write all numbers of all rows as JSON, for --against")
 @click.option(
     "--csv",

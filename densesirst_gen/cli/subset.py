@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from densesirst_gen.cli.convert import TARGETS
+from densesirst_gen.cli.convert import loss_option, to_option
 from densesirst_gen.cli.options import (
     EXIT_CODES,
     SaidOfCounts,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_in,
     path_out,
@@ -34,7 +35,7 @@ RANGE: dict[str, Any] = {"type": float, "nargs": 2, "metavar": "LEAST MOST"}
 @click.command(epilog=EXIT_CODES)
 @click.argument("source", metavar="SRC", type=place)
 @click.argument("out", metavar="DST", type=path_out)
-@click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
+@to_option
 @reading_options("SRC")
 @click.option("--sky", type=path_in, help="folder of sky masks  [default: the dataset's own]")
 @span_option
@@ -50,10 +51,8 @@ RANGE: dict[str, Any] = {"type": float, "nargs": 2, "metavar": "LEAST MOST"}
     "--share", type=click.FloatRange(0, 1, min_open=True), help="of what is left, at random"
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="of --share")
-@click.option("--allow-loss", is_flag=True, help="write although something is lost, and tell it")
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@loss_option
+@jobs_option
 @common
 def subset(
     source: str,
@@ -96,7 +95,7 @@ def subset(
     with progress_bar(quiet) as progress:
         part = chosen(dataset, choice, jobs=jobs, progress=progress)
         found = convert(part, out, to, allow_loss=allow_loss, jobs=jobs, progress=progress)
-    tell_notes([*found.notes, *(f"lost: {lost}" for lost in found.lost)], quiet=quiet)
+    tell_notes(found.told, quiet=quiet)
     n = len(dataset.scenes)
     if as_json:
         document = {"schema": "densesirst-gen/subset@1", "of": n, "images": found.n_images}

@@ -17,6 +17,7 @@ from densesirst_gen.cli.options import (
     SaidOfCounts,
     common,
     introduce,
+    jobs_option,
     open_dataset,
     path_in,
     place,
@@ -42,9 +43,7 @@ SHOWN = 5
 @click.option(
     "--against", metavar="DIR", type=place, help="another dataset, that should share no image"
 )
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @common
 def validate(
     folder: str,

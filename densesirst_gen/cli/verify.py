@@ -16,6 +16,7 @@ from densesirst_gen.cli.options import (
     EXIT_CODES,
     PROBLEMS,
     common,
+    jobs_option,
     path_in,
     printable,
     progress_bar,
@@ -35,9 +36,7 @@ SHOWN = 5
     default=True,
     help="carry out and draw all plans again, predict skies again  [replay]",
 )
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="processes"
-)
+@jobs_option
 @common
 def verify(out: Path, replay: bool, jobs: int, quiet: bool, as_json: bool) -> None:
     """Say whether a built dataset is what its build wrote: files, annotations, plans.

@@ -19,7 +19,7 @@ from densesirst_gen.datasets.coco_targets import (
     annotated_images,
     read_targets,
 )
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, cut_splits
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.folders import splits_of
 from densesirst_gen.datasets.inventory import Inventory, relative_path
@@ -76,9 +76,7 @@ def with_splits(dataset: Dataset, splits: Splits) -> Dataset:
     """The dataset with its splits; what has no scene is absent."""
     names = {scene.name for scene in dataset.scenes}
     listed = {name for members in splits.values() for name in members}
-    present = {
-        split: tuple(name for name in members if name in names) for split, members in splits.items()
-    }
+    present = cut_splits(splits, names)
     return replace(dataset, splits=present, absent=tuple(sorted(listed - names)))
 
 

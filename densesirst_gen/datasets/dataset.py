@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -110,13 +110,13 @@ class SceneFile:
     ) -> Scene:
         image = decoded.array
         counts = self.counts.get(image.dtype.name)
-        void = is_void(image, absent_in(decoded, counts.nodata if counts else ()))
+        nodata, reach = (counts.nodata, counts.reach) if counts else ((), 1.0)
+        void = is_void(image, absent_in(decoded, nodata))
         if void is not None:
             notes.append(f"values: {np.count_nonzero(void)} pixels without data")
-        if image.dtype == np.uint8:
-            return Scene(self.name, image, labels, sky, None, void, counts.reach if counts else 1.0)
         span = self.span or (counts.span if counts else None)
-        scene = Scene(self.name, image, labels, sky, span, void, counts.reach if counts else 1.0)
+        span = None if image.dtype == np.uint8 else span
+        scene = Scene(self.name, image, labels, sky, span, void, reach)
         if span is not None and (peak := float(scene.data.max())) > span[1]:
             notes.append(f"values: up to {peak:,.6g}, above the span's white {span[1]:,.6g}")
         return scene
@@ -216,6 +216,13 @@ class Dataset:
         return [f"{len(missing)} scenes have no {kind} file, {meaning}: {examples(missing)}"]
 
 
+def cut_splits(splits: Mapping[str, Sequence[str]], names: Container[str]) -> Splits:
+    """The splits without what is not among some names, in their order; they may become empty."""
+    return {
+        split: tuple(name for name in members if name in names) for split, members in splits.items()
+    }
+
+
 def make_dataset(
     root: Path,
     layout: str,
@@ -264,10 +271,7 @@ def make_dataset(
             f"{root}: none of {len(files)} masks ({examples(files)}) "
             f"is named like an image ({examples(images)})"
         )
-    present = {
-        split: tuple(name for name in members if name in images)
-        for split, members in (splits or {}).items()
-    }
+    present = cut_splits(splits or {}, images)
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - images.keys()))
     return Dataset(root, layout, tuple(scenes), present, absent, remarks=tuple(remarks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, cut_splits
 from densesirst_gen.datasets.inventory import is_ignored, relative_path
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import ReadAs
@@ -54,11 +54,7 @@ def without(dataset: Dataset, ignore: Collection[str]) -> Dataset:
     if not scenes:
         raise DatasetError(f"{dataset.root}: ignoring {examples(ignore)} leaves no image")
     names = {scene.name for scene in scenes}
-    splits = {
-        split: tuple(name for name in members if name in names)
-        for split, members in dataset.splits.items()
-    }
-    return replace(dataset, scenes=scenes, splits=splits)
+    return replace(dataset, scenes=scenes, splits=cut_splits(dataset.splits, names))
 
 
 def _without(scene: SceneFile, dataset: Dataset, ignore: Collection[str]) -> SceneFile | None:

@@ -80,12 +80,15 @@ class VocFile:
         Of each box.
     dialect : str
         That the file says it is in, a key of `dialects.DIALECTS`; empty if it says nothing.
+    n_without_box : int
+        Objects that have none.
     """
 
     filename: str
     boxes: np.ndarray
     categories: tuple[str, ...]
     dialect: str = ""
+    n_without_box: int = 0
 
 
 def write_voc(
@@ -186,13 +189,15 @@ def read_voc(path: str | PathLike[str]) -> VocFile:
         number.
     """
     root = parse_xml(Path(path))
-    found = [(o, o.find("bndbox")) for o in root.iter("object") if o.find("bndbox") is not None]
+    objects = [(target, target.find("bndbox")) for target in root.iter("object")]
+    found = [(target, box) for target, box in objects if box is not None]
     boxes = np.array([_corners(path, box) for _, box in found], np.float64).reshape(-1, 4)
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     categories = tuple(target.findtext("name", "").strip() for target, _ in found)
     said = root.findtext("source/annotation", "").rpartition("box dialect ")[2].strip()
     dialect = said if said in DIALECTS else ""
-    return VocFile(root.findtext("filename", ""), np.hstack([low, high]), categories, dialect)
+    filename, n_bare = root.findtext("filename", ""), len(objects) - len(found)
+    return VocFile(filename, np.hstack([low, high]), categories, dialect, n_bare)
 
 
 def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> Any:

@@ -21,6 +21,8 @@ from densesirst_gen.files.worker import DONE, FAILED, READY, Worker, WorkerLost,
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Mapper = Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+"""Wraps results and their number, to show how far a work is."""
 
 MOST_JOBS = 1024
 MOST_IN_A_ROW = 8

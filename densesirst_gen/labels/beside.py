@@ -52,12 +52,10 @@ def check_boxes(root: Path, path: Path, targets: Annotations) -> tuple[Boxes | N
     place = path.relative_to(root).as_posix()
     try:
         found = read_voc(path)
-        objects = list(parse_xml(path).iter("object"))
     except DatasetError as error:
         return None, [Finding("unreadable", place, str(error))]
     findings = []
-    bare = sum(one.find("bndbox") is None for one in objects)
-    if bare:
+    if bare := found.n_without_box:
         findings.append(Finding("no-box", place, f"{bare} objects without bndbox"))
     if len(found.boxes) != len(targets):
         what = f"{len(found.boxes)} boxes, {len(targets)} targets in the mask"

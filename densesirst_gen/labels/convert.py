@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from densesirst_gen.datasets.apart import check_apart
 from densesirst_gen.datasets.coco import coco_text, image_ids
 from densesirst_gen.datasets.coco_scene import check_masks
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
@@ -20,14 +20,13 @@ from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_f
 from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
 from densesirst_gen.files.codec import CodecError, read_head
 from densesirst_gen.files.folder import BuildFolder
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.formats import CATEGORY, FORMATS, Ending, Format, mask_png
 from densesirst_gen.labels.item import Item, image_file, load_item
 from densesirst_gen.labels.new_folder import check_new, new_folder
 from densesirst_gen.scene.scene import SceneError
 from densesirst_gen.version import __version__
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Record = dict[str, Any]
 DISTRIBUTIONS = ("numpy", "pillow", "opencv-python", "pycocotools", "shapely")
 VIEW8 = "-view8"
@@ -65,6 +64,11 @@ class Converted:
     lost: tuple[str, ...] = ()
     set_aside: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """What a person should know: notes, then losses."""
+        return [*self.notes, *(f"lost: {lost}" for lost in self.lost)]
 
 
 def convert(
@@ -246,11 +250,7 @@ def _finish(
 ) -> None:
     """Write what the scenes make together, the manifest last."""
     images = {r["name"]: r["image"] for r in folder.sorted_entries() if "error" not in r}
-    splits = {
-        split: tuple(name for name in members if name in images)
-        for split, members in dataset.splits.items()
-    }
-    splits = {split: members for split, members in splits.items() if members}
+    splits = {s: members for s, members in cut_splits(dataset.splits, images).items() if members}
     files = write_files(folder.root, form.end(Ending(out.name, images, splits)))
     if folder.recipe["to"] == "coco":
         files |= _coco_files(folder, images, splits)

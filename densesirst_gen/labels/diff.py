@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -12,12 +11,11 @@ from scipy.optimize import linear_sum_assignment
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
 from densesirst_gen.files.atomic import pixel_digest
 from densesirst_gen.files.codec import CodecError
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.beside import best_iou
 from densesirst_gen.labels.item import load_item
 from densesirst_gen.scene.scene import SceneError
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 NEAR_PX = 5.0
 """Between the centres of a target that was moved, at most."""
 KINDS = ("pixels", "size", "added", "removed", "moved", "resized", "sky", "unreadable", "list")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from densesirst_gen.datasets.coco_scene import CocoSceneFile
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, check_names
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import CodecError, read_size
+from densesirst_gen.files.workers import Progress
 from densesirst_gen.labels.convert import NO_FILE_IS_NO_TARGET
 from densesirst_gen.labels.validate import shared_images
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 def merged(datasets: Sequence[Dataset], root: Path, *, prefix: bool = False) -> Dataset:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 
 from densesirst_gen.datasets.coco_scene import check_masks
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import CodecError
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene, SceneError
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Range = tuple[float, float]
 HALO = 10
 """Pixels around a target that are its background."""
@@ -100,10 +98,7 @@ def subset(
     if not files:
         raise DatasetError(f"{dataset.root}: no scene is left of {len(dataset.scenes)}")
     names = {file.name for file in files}
-    splits = {
-        split: tuple(name for name in members if name in names)
-        for split, members in dataset.splits.items()
-    }
+    splits = cut_splits(dataset.splits, names)
     kept = {split: members for split, members in splits.items() if members}
     return replace(dataset, scenes=tuple(files), splits=kept)
 

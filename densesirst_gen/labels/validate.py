@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from densesirst_gen.datasets.paths import examples
 from densesirst_gen.datasets.sequences import sequences
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import CodecError, read_image
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.alike import fingerprint, near_pairs
 from densesirst_gen.labels.beside import BOXES, POINT_TAIL, POINTS, kit_root
 from densesirst_gen.labels.check_scene import Checked, check_scene
 from densesirst_gen.labels.findings import Finding
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 NAMES = tuple(DIALECTS)
 FEW = 0.5
 """IoU below which a box fits no target."""

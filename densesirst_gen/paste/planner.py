@@ -30,8 +30,7 @@ def allowed(scene: Scene, config: PasteConfig) -> np.ndarray:
     ndarray, (H, W), bool
         All False where sky is asked for and the scene has none.
     """
-    free = scene.labels == 0
-    free = free if scene.void is None else free & ~scene.void
+    free = scene.with_data(scene.labels == 0)
     if config.region == "anywhere":
         return free
     return free & scene.sky if scene.sky is not None else np.zeros(scene.shape, bool)

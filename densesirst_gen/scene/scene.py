@@ -120,6 +120,10 @@ class Scene:
         """The image, or where it has pixels without data the others, (K,)."""
         return self.image if self.void is None else self.image[~self.void]
 
+    def with_data(self, mask: np.ndarray) -> np.ndarray:
+        """(H, W), bool: the pixels of a mask that hold data."""
+        return mask if self.void is None else mask & ~self.void
+
     @cached_property
     def filled(self) -> np.ndarray:
         """(H, W), the image with the median of its data where it holds none."""

@@ -7,7 +7,7 @@ without that remark, or with other pixels than the remark says, was made or chan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images, pair_masks, 
 from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
 from densesirst_gen.files.regular import read_bytes
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.picture import png, scene_panel
 from densesirst_gen.scene.scene import Scene, SceneError
 from densesirst_gen.sky.check import SkyDoubt, check_inverted, check_sky
@@ -68,7 +68,7 @@ def predict_folder(
     overlay: Path | None = None,
     store: Path | None = None,
     jobs: int = 1,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
+    progress: Progress = lambda results, total: results,
 ) -> list[SkyRow]:
     """Predict the sky of some images into a folder of masks, and list them in ``sky.json``.
 
@@ -139,7 +139,7 @@ def check_masks(
     *,
     store: Path | None = None,
     jobs: int = 1,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
+    progress: Progress = lambda results, total: results,
 ) -> dict[str, list[str]]:
     """What is wrong, or likely to be, with the sky masks of some images.
 

@@ -102,8 +102,7 @@ def white_level(scene: Scene) -> float:
 
 def ground(scene: Scene) -> np.ndarray:
     """True (H, W) where there is data that neither belongs to a target nor touches one."""
-    away = cv2.dilate((scene.labels > 0).astype(np.uint8), TOUCHING) == 0
-    return away if scene.void is None else away & ~scene.void
+    return scene.with_data(cv2.dilate((scene.labels > 0).astype(np.uint8), TOUCHING) == 0)
 
 
 def local_background(scene: Scene, boxes: np.ndarray, empty: np.ndarray) -> np.ndarray:
@@ -156,9 +155,7 @@ def signal_to_clutter(
     one step of the image, see `gray_of_step`. Both 0 if there is no such pixel.
     """
     pixels = box_pixels(boxes, scene.shape, SCR_PAD)
-    background = scene.labels == 0
-    background = background if scene.void is None else background & ~scene.void
-    pixels = pixels.where(pixels.of(background))
+    pixels = pixels.where(pixels.of(scene.with_data(scene.labels == 0)))
     values, floor = gray_at(scene, pixels), gray_of_step(scene)
     signal = np.abs(mean - pixels.mean(values, empty=mean))
     clutter = pixels.std(values)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from densesirst_gen.datasets import DatasetError, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.codec import CodecError
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.scene import SceneError
 from densesirst_gen.stats.tables import DatasetStats, SceneStats, collect_stats, scene_stats
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 @dataclass(frozen=True, eq=False)

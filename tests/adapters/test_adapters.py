@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste
+from densesirst_gen.augment import notices
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import SKIPPED
 from densesirst_gen.scene.annotate import annotate, label_mask
@@ -30,7 +30,7 @@ NEEDS = ("albumentations", "torchvision", "mmdet")
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips are part of these tests; their warning is tested elsewhere."""
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
+    monkeypatch.setattr(notices, "_told", set(SKIPPED))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste
+from densesirst_gen.augment import notices
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import SKIPPED
 from densesirst_gen.scene.annotate import annotate
@@ -26,7 +26,7 @@ UPPER = np.array([[0, 0, 128, 48]], np.float32)
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
+    monkeypatch.setattr(notices, "_told", set(SKIPPED))
 
 
 def half_sky() -> np.ndarray:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from paste_cases import chebyshev_gap
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste
+from densesirst_gen.augment import notices
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import stack_entries
@@ -38,7 +38,7 @@ SHAPE = (96, 128)
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings said once in a process are said once in each test; most tests expect skips."""
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
+    monkeypatch.setattr(notices, "_told", set(SKIPPED))
 
 
 def sky_mask(rows: int = 60) -> np.ndarray:
@@ -331,7 +331,7 @@ class TestNoSilence:
         targets: TargetLibrary,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(bag_copy_paste, "_warned", set())
+        monkeypatch.setattr(notices, "_told", set())
         aug, given = BagCopyPaste(targets, label=1), sample(targets=0) | change
         with pytest.warns(UserWarning, match=rf"sample 1: .* pasted nothing \({reason}: ") as seen:
             outs = [aug(**given, index=i) for i in (1, 2, 3)]
@@ -343,7 +343,7 @@ class TestNoSilence:
     def test_chance_is_no_reason_to_warn(
         self, targets: TargetLibrary, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bag_copy_paste, "_warned", set())
+        monkeypatch.setattr(notices, "_told", set())
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             out = BagCopyPaste(targets, p=0, label=1)(**sample())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste, notices
+from densesirst_gen.augment import notices
 from densesirst_gen.augment.bag_copy_paste import BagCopyPaste
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
@@ -27,8 +27,7 @@ ANYWHERE: dict[str, Any] = {"region": "anywhere", "n_regions": 3}
 
 @pytest.fixture(autouse=True)
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_told", set())
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
+    monkeypatch.setattr(notices, "_told", set(SKIPPED))
 
 
 def image(shape: tuple[int, int] = SHAPE, targets: int = 0) -> np.ndarray:

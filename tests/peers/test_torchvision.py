@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scenes import make_scene
 
-from densesirst_gen.augment import bag_copy_paste, notices
+from densesirst_gen.augment import notices
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import SKIPPED
 from densesirst_gen.scene.annotate import annotate
@@ -24,8 +24,7 @@ FOUND = annotate(SCENE.labels)
 
 @pytest.fixture(autouse=True)
 def load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bag_copy_paste, "_warned", set(SKIPPED))
-    monkeypatch.setattr(notices, "_told", {"span"})
+    monkeypatch.setattr(notices, "_told", {*SKIPPED, "span"})
 
 
 class TestLaws:

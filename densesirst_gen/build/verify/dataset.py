@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from densesirst_gen.build.plan_lines import PLANS
 from densesirst_gen.build.replay import own_library
@@ -28,11 +27,10 @@ from densesirst_gen.build.verify.scene import check_scene
 from densesirst_gen.build.verify.task import Frame, SceneTask
 from densesirst_gen.build.verify.totals import Plans, read_index, split_problems, total_problems
 from densesirst_gen.build.verify.views import scene_paths
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.paste.library import LibraryError
 
 LIBRARY = "library.npz"
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 def verify(

@@ -6,7 +6,7 @@ these: scenes can be scored in any order, by several processes, or one after ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,7 @@ from densesirst_gen.detection.metrics import (
 )
 from densesirst_gen.detection.metrics.ignored import Regions, judged_boxes, judged_map
 from densesirst_gen.detection.metrics.noco import NoCoMatches
-from densesirst_gen.files.workers import workers
+from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.annotate import Annotations, annotate
 from densesirst_gen.scene.density import cluster_columns
 from densesirst_gen.scene.scene import Scene
@@ -340,7 +340,7 @@ def evaluate(
     scoring: Scoring | None = None,
     *,
     jobs: int = 1,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, total: results,
+    progress: Progress = lambda results, total: results,
 ) -> Evaluation:
     """Score predictions that lie in files; of the scenes only a few are in memory at a time.
 
