@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from densesirst_gen.files.atomic import OutputError, pixel_digest
 from densesirst_gen.files.folder import BuildFolder
@@ -172,9 +172,9 @@ def n_above(scene: Scene, background: Scene) -> dict[str, int]:
         pixels that touch them.
     """
     labels = np.arange(1, scene.n_targets + 1)
-    peaks = ndimage.maximum(scene.image, scene.labels, labels) if len(labels) else labels
+    peaks = scipy.ndimage.maximum(scene.image, scene.labels, labels) if len(labels) else labels
     peaks, n_own = np.asarray(peaks), background.n_targets
-    off = background.with_data(~ndimage.binary_dilation(background.labels > 0, EIGHT))
+    off = background.with_data(~scipy.ndimage.binary_dilation(background.labels > 0, EIGHT))
     own = peaks[:n_own] > background.image[off].max() if off.any() else peaks[:0]
     return {
         "original_above": int(np.count_nonzero(own)),

@@ -180,7 +180,7 @@ def evaluate(
         tell_notes(evaluation.notes, quiet=quiet)
         if plots:
             _write_plots(plots, evaluation, files, found)
-    _tell(evaluation, found, dataset, json_out, quiet=quiet)
+    _tell(evaluation, found, opened, dataset, json_out, quiet=quiet)
 
 
 def _of_their_split(
@@ -233,6 +233,7 @@ def _write_plots(
 def _tell(
     evaluation: Evaluation,
     predictions: Predictions,
+    opened: Dataset,
     dataset: str,
     json_out: str | None,
     *,
@@ -242,7 +243,8 @@ def _tell(
     from densesirst_gen.files.atomic import write_atomically
 
     if json_out:
-        text = json.dumps(_document(evaluation, predictions, dataset), allow_nan=False)
+        document = _document(evaluation, predictions, opened, dataset)
+        text = json.dumps(document, allow_nan=False)
         if json_out == STDOUT:
             click.echo(text)
             return
@@ -251,7 +253,9 @@ def _tell(
         click.echo(printable(evaluation_text(evaluation)))
 
 
-def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) -> dict[str, Any]:
+def _document(
+    evaluation: Evaluation, predictions: Predictions, opened: Dataset, dataset: str
+) -> dict[str, Any]:
     from densesirst_gen.detection.evaluation.evaluate import SCHEMA
     from densesirst_gen.version import __version__
 
@@ -259,6 +263,8 @@ def _document(evaluation: Evaluation, predictions: Predictions, dataset: str) ->
         "schema": SCHEMA,
         "version": __version__,
         "dataset": dataset,
+        "layout": opened.layout,
+        **({"read_as": dict(opened.read_as)} if opened.read_as else {}),
         "predictions": str(predictions.source),
         "missing": list(predictions.missing),
         "extra": list(predictions.extra),

@@ -25,7 +25,6 @@ from densesirst_gen.cli.options import (
     progress_bar,
     reading_options,
     span_option,
-    tell_notes,
 )
 from densesirst_gen.paste.config import TARGET_PROFILES
 
@@ -214,6 +213,8 @@ def detect(
 
 @click.command(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.argument("folder", metavar="DIR", type=place)
+@reading_options("DIR")
+@span_option
 @click.option(
     "--real", metavar="DIR", type=place, help="dataset whose test split to score on  [DIR2, or DIR]"
 )
@@ -242,7 +243,9 @@ def detect(
 @common
 def worth(
     folder: str,
-    real: str,
+    read_as: ReadAs,
+    counts: SaidOfCounts,
+    real: str | None,
     real_split: Path | None,
     against: str | None,
     detectors: str,
@@ -266,7 +269,8 @@ def worth(
     densesirst-gen worth dense/ --real SIRST/ --against DenseSIRST/ --detectors bafenet --seeds 3
 
     Trains every detector on DIR, and on DIR2 with as many images and steps, takes the weights of
-    the last epoch, and scores them on the held-out scenes. Published rows stand below.
+    the last epoch, and scores them on the held-out scenes. Published rows stand below. What is said
+    of how DIR is read holds for DIR alone, of its values for images of its dtype in all of them.
     """
     check_training()
     from densesirst_gen.detection.training.parts import held_out_part, train_part, whole
@@ -277,15 +281,18 @@ def worth(
         worth_text,
     )
 
-    held_out = open_dataset(real or against or folder, None, hint="--real")
+    opened = {folder: open_dataset(folder, read_as, hint="DIR", counts=counts)}
+    for hint, name in (("--against", against), ("--real", real)):
+        if name and name not in opened:
+            opened[name] = open_dataset(name, None, hint=hint, like=opened[folder])
+    held_out = opened[real or against or folder]
     scored_on = held_out_part(held_out, "test", real_split)
     if scored_on is None and not real:
         raise click.UsageError(f"{held_out.root} has no test split: name a dataset by --real")
     given = [folder, against] if against else [folder]
-    opened = {n: open_dataset(n, None, hint="DIR") for n in given}
-    for dataset in (held_out, *opened.values()) if real else opened.values():
-        tell_notes(dataset.notes(), quiet=quiet)
-    parts = {Path(n).resolve().name: train_part(dataset) for n, dataset in opened.items()}
+    for dataset in opened.values():
+        introduce(dataset, quiet=quiet)
+    parts = {Path(n).resolve().name: train_part(opened[n]) for n in given}
     if len(parts) < len(given):
         raise click.UsageError(f"DIR and --against are both called {Path(folder).name}")
     plan = Plan(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import scipy
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from densesirst_gen.files.raster import CodecError
 
@@ -106,7 +106,7 @@ def distance_to(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
 
     At most `NEAR`: what lies beyond is not looked for.
     """
-    tree = cKDTree(_dense(table))
+    tree = scipy.spatial.cKDTree(_dense(table))
     return np.minimum(tree.query(colours, distance_upper_bound=NEAR)[0], NEAR)
 
 
@@ -115,7 +115,7 @@ def _levels_and_distance(levels: np.ndarray, table: np.ndarray) -> tuple[np.ndar
     unique, where = np.unique(packed, return_inverse=True)
     colours = np.stack([unique >> 16, unique >> 8 & 255, unique & 255], axis=1)
     dense = _dense(table)
-    distance, index = cKDTree(dense).query(colours)
+    distance, index = scipy.spatial.cKDTree(dense).query(colours)
     gray = np.rint(index * (255 / (len(dense) - 1))).astype(np.uint8)
     shape = levels.shape[:2]
     return gray[where].reshape(shape), distance[where].reshape(shape)

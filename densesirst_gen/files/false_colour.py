@@ -9,8 +9,7 @@ is in proportion to the level.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
-from scipy.spatial.distance import cdist
+import scipy
 
 from densesirst_gen.files.colormaps import VIVID, as_bytes, distance_to, tables
 from densesirst_gen.files.raster import CodecError
@@ -115,9 +114,13 @@ def _curve_through(looked: np.ndarray) -> np.ndarray:
     )
     sums = [np.bincount(where.ravel(), looked[:, k], len(cells)) for k in range(3)]
     nodes = (np.stack(sums, axis=1) / counts[:, None])[np.argsort(-counts)[:N_NODES]]
-    tree = minimum_spanning_tree(cdist(nodes, nodes) + 1e-9)
-    start = int(np.argmax(dijkstra(tree, directed=False, indices=0)))
-    far, before = dijkstra(tree, directed=False, indices=start, return_predecessors=True)
+    tree = scipy.sparse.csgraph.minimum_spanning_tree(
+        scipy.spatial.distance.cdist(nodes, nodes) + 1e-9
+    )
+    start = int(np.argmax(scipy.sparse.csgraph.dijkstra(tree, directed=False, indices=0)))
+    far, before = scipy.sparse.csgraph.dijkstra(
+        tree, directed=False, indices=start, return_predecessors=True
+    )
     way = [int(np.argmax(far))]
     while before[way[-1]] >= 0:
         way.append(int(before[way[-1]]))

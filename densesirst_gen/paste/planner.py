@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from densesirst_gen.paste.boards import place_on_boards
 from densesirst_gen.paste.config import PasteConfig
@@ -155,7 +155,7 @@ def _is_whole(masks: np.ndarray) -> np.ndarray:
     flat = masks.reshape(-1, *masks.shape[-2:])
     in_plane = np.zeros((3, 3, 3), bool)
     in_plane[1] = EIGHT
-    labels, n_pieces = ndimage.label(flat, in_plane)
+    labels, n_pieces = scipy.ndimage.label(flat, in_plane)
     if n_pieces == len(flat) and flat.any(axis=(1, 2)).all():
         return np.ones(masks.shape[:-2], bool)
     first = np.where(flat, labels, n_pieces + 1).min(axis=(1, 2))

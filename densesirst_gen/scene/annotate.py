@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -49,9 +48,11 @@ def label_mask(mask: np.ndarray) -> np.ndarray:
     """
     pixels = mask.ravel().nonzero()[0]
     links = _neighbours(pixels, mask.shape[1])
-    graph = coo_array((np.ones(len(links), bool), links.T), shape=(len(pixels), len(pixels)))
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(links), bool), links.T), shape=(len(pixels), len(pixels))
+    )
     labels = np.zeros(mask.size, np.int32)
-    labels[pixels] = connected_components(graph, directed=False)[1] + 1
+    labels[pixels] = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] + 1
     return labels.reshape(mask.shape)
 
 

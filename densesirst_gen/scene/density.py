@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+import scipy
 
 from densesirst_gen.scene.annotate import Annotations
 
@@ -28,7 +26,9 @@ def linked_pairs(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarra
     ndarray, (P, 2), int
         Indices i < j of each pair; (0, 2) if there is none.
     """
-    pairs: np.ndarray = cKDTree(points).query_pairs(max_distance, output_type="ndarray")
+    pairs: np.ndarray = scipy.spatial.cKDTree(points).query_pairs(
+        max_distance, output_type="ndarray"
+    )
     distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     return pairs[distance < max_distance]
 
@@ -51,8 +51,10 @@ def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
     """
     n = len(points)
     pairs = linked_pairs(points, max_distance)
-    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    groups: np.ndarray = connected_components(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n)
+    )
+    groups: np.ndarray = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     return groups
 
 
@@ -159,5 +161,5 @@ def nearest_distance(points: np.ndarray) -> np.ndarray:
     """Distance of each point to the nearest other one, (N,) float64, px; -1 for one alone."""
     if len(points) < 2:
         return np.full(len(points), -1.0)
-    distance: np.ndarray = cKDTree(points).query(points, k=2)[0][:, 1]
+    distance: np.ndarray = scipy.spatial.cKDTree(points).query(points, k=2)[0][:, 1]
     return distance

@@ -20,8 +20,10 @@ from densesirst_gen.cli.options import FAILED, REFUSED
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.detection.detectors import detector_names
 from densesirst_gen.detection.evaluation.predictions import read_predictions
+from densesirst_gen.detection.training.checkpoint import load_checkpoint
+from densesirst_gen.detection.training.predict import as_trained
 from densesirst_gen.detection.training.published import PUBLISHED, published_for
-from densesirst_gen.files.codec import read_image
+from densesirst_gen.files.codec import encode_png, read_image
 
 __all__ = ["toy_registered"]
 pytestmark = pytest.mark.usefixtures("toy_registered")
@@ -216,6 +218,25 @@ def test_worth_puts_sources_seeds_and_published_rows_into_one_table(
     assert document["published"][0]["method"] == "bafenet R18"
     for words in ("bafenet R18", "as published, DenseSIRST", "±", "weights of the last epoch"):
         assert words in text
+
+
+def test_worth_reads_as_it_is_told_and_scores_with_the_values_of_training(
+    tmp_path: Path,
+) -> None:
+    """The span that is said of DIR holds for the held-out images of the same dtype."""
+    data, real = write_dataset(tmp_path / "dense"), write_dataset(tmp_path / "r", first_seed=50)
+    for image in (*data.glob("PNGImages/*.png"), *real.glob("PNGImages/*.png")):
+        image.write_bytes(encode_png(read_image(image).array.astype(np.uint16) * 2))
+    (tmp_path / "few.txt").write_text("s1\ns2\n")
+    said = [f"--split-file=train={tmp_path / 'few.txt'}", "--span", "0", "510"]
+    arguments = [data, "--real", real, "--detectors=toy", *options(TINY), "--epochs=1", *said]
+    done = on_cpu("worth", *arguments, "-o", tmp_path / "w", "--json")
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["n_images"] == 2
+    assert sum("train 2" in line for line in done.stderr.splitlines()) == 1
+    trained = load_checkpoint(next((tmp_path / "w").glob("toy-*")))
+    (file, *_) = as_trained(read_dataset(real).scenes, trained)
+    assert file.counts["uint16"].span == (0, 510)
 
 
 def test_every_source_gets_the_same_budget(data: Path, other: Path, tmp_path: Path) -> None:

@@ -482,6 +482,15 @@ def test_the_command_says_what_is_missing_and_passes_the_rules_on(root, tmp_path
     }
     assert document["coco"]["options"]["max_dets"] is None
     assert document["scoring"]["split"] == "peak"
+    assert "read_as" not in document
+
+
+def test_the_document_says_how_the_truth_was_read(root, tmp_path):
+    path = write_json(tmp_path / "r.json", results())
+    rules = ("--layout", "folders", "--ignore", "*_extra.png", "--json", "-")
+    document = json.loads(run("evaluate", "-p", path, "-d", root, *rules).stdout)
+    assert document["layout"] == "folders"
+    assert document["read_as"] == {"ignore": ["*_extra.png"]}
 
 
 def test_the_command_scores_a_part(root, tmp_path):

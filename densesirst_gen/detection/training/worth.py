@@ -18,7 +18,7 @@ from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring
 from densesirst_gen.detection.training.checkpoint import load_checkpoint
 from densesirst_gen.detection.training.loop import make_fabric
 from densesirst_gen.detection.training.parts import Part, check_apart, check_targets
-from densesirst_gen.detection.training.predict import reading_of, score_detector
+from densesirst_gen.detection.training.predict import as_trained, reading_of, score_detector
 from densesirst_gen.detection.training.published import published_for
 from densesirst_gen.detection.training.run import Running, Task, main_scores, run_training
 from densesirst_gen.detection.training.settings import settle
@@ -134,7 +134,8 @@ def score_run(
     checkpoint = load_checkpoint(folder)
     device = make_fabric(running.device).device
     reading = reading_of(checkpoint, device=device, workers=running.workers, watch=running.watch)
-    return score_detector(checkpoint.detector, real.files, reading, scoring)
+    files = as_trained(real.files, checkpoint)
+    return score_detector(checkpoint.detector, files, reading, scoring)
 
 
 def ratios(rows: Sequence[Worth], plan: Plan) -> list[dict[str, Any]]:
