@@ -80,6 +80,7 @@ OFTEN_BESIDE = (".webp", ".pgm", ".ppm", ".pnm", ".npy", ".fits", ".fit")
 """Suffixes of files that often are copies of an image, or something else, beside the image."""
 PNG_HEADER = 33
 """Bytes of a PNG's signature and first chunk, IHDR."""
+PNG_PALETTE = 3
 
 # BT.601 in 15 bits, cut and not rounded: what OpenCV (libpng) makes of a colour PNG when it is
 # asked for gray, and so how the gray images of DenseSIRST were made.
@@ -253,12 +254,14 @@ def nodata_of(path: str | PathLike[str]) -> float | None:
         raise CodecError(f"{path}: {error}") from error
 
 
-def encode_png(array: np.ndarray) -> bytes:
+def encode_png(array: np.ndarray, *, bilevel: bool = False) -> bytes:
     """Encode a gray image or mask as PNG.
 
     Parameters
     ----------
     array : ndarray, (H, W), uint8 or uint16
+    bilevel : bool
+        One bit for a pixel: off where it is 0, on elsewhere.
 
     Raises
     ------
@@ -267,7 +270,8 @@ def encode_png(array: np.ndarray) -> bytes:
     """
     if array.ndim != 2 or array.size == 0 or array.dtype not in (np.uint8, np.uint16):
         raise CodecError(f"PNG takes (H, W) uint8 or uint16, got {array.dtype} {array.shape}")
-    done, data = cv2.imencode(".png", np.ascontiguousarray(array))
+    options = [cv2.IMWRITE_PNG_BILEVEL, 1] if bilevel else []
+    done, data = cv2.imencode(".png", np.ascontiguousarray(array), options)
     if not done:
         raise CodecError(f"OpenCV could not encode a PNG of shape {array.shape}")
     return data.tobytes()
@@ -284,26 +288,38 @@ def encode_palette_png(
     palette : sequence of (red, green, blue)
         The colour of each index.
     bits : int
-        1, 2, 4 or 8 for a pixel.
+        1 or 8 for a pixel.
 
     Raises
     ------
     CodecError
         If an index has no colour, or the palette does not fit into `bits`.
+
+    Notes
+    -----
+    OpenCV's PNG of the indices, which is the same in all its versions, with the header of a
+    palette image: Pillow's differ from version to version.
     """
-    if indices.max() >= len(palette) or len(palette) > 2**bits:
+    if bits not in (1, 8) or len(palette) > 2**bits or indices.max() >= len(palette):
         raise CodecError(
             f"palette PNG: indices to {indices.max()}, {len(palette)} colours, {bits} bits"
         )
-    image = Image.fromarray(indices.astype(np.uint8))
-    image.putpalette([level for colour in palette for level in colour])
-    return _saved(image, "PNG", bits=bits, compress_level=1)
+    levels = indices.astype(np.uint8) * (1 if bits == 8 else 255)
+    png = encode_png(levels, bilevel=bits == 1)
+    size = png[PNG_HEADER - 17 : PNG_HEADER - 9]
+    header = png_chunk(b"IHDR", size + bytes([bits, PNG_PALETTE, 0, 0, 0]))
+    colours = png_chunk(b"PLTE", bytes(level for colour in palette for level in colour))
+    return png[: PNG_HEADER - 25] + header + colours + png[PNG_HEADER:]
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG: length, kind, body, checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def with_png_text(png: bytes, key: str, value: str) -> bytes:
     """The PNG with a remark in it, for `png_text`; both Latin-1."""
-    body = b"tEXt" + key.encode("latin-1") + b"\0" + value.encode("latin-1")
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    chunk = png_chunk(b"tEXt", key.encode("latin-1") + b"\0" + value.encode("latin-1"))
     return png[:PNG_HEADER] + chunk + png[PNG_HEADER:]
 
 
