@@ -1,6 +1,6 @@
 """Stop commands by signals at random instants, go on, and compare with an undisturbed run.
 
-python scripts/torture.py --kills 100 [--seed 0] [--data DIR] [--ways build build-2 sky train]
+python scripts/torture.py --kills 100 [--seed 0] [--data DIR] [--ways build build-2 sky convert-yolo]
 
 Exit code 1 if anything was left behind, came out differently, hung, or ended without its word.
 """
@@ -59,12 +59,15 @@ class Way:
         What is added to go on.
     unequal : sequence of str
         Files that differ between two undisturbed runs.
+    fresh : bool
+        Whether it makes its folder as a whole or not at all, and refuses one that is there.
     """
 
     name: str
     words: Sequence[str]
     again: Sequence[str] = ("--resume",)
     unequal: Sequence[str] = ()
+    fresh: bool = False
 
     def command(self, data: Path, out: Path) -> list[str]:
         """The words, with folders."""
@@ -78,6 +81,10 @@ def ways() -> dict[str, Way]:
         Way("build", _words("build -b DATA -o OUT -q")),
         Way("build-2", _words("build -b DATA -o OUT -q -j 2")),
         Way("sky", _words("sky DATA -o OUT -q --sky-cache none -j 2"), again=()),
+    ]
+    known += [
+        Way(f"convert-{to}", _words(f"convert DATA OUT --to {to} -q"), again=(), fresh=True)
+        for to in ("yolo", "devkit")
     ]
     if find_spec("torch") and find_spec("lightning_fabric"):
         train = f"train {TRAINING} --data DATA -o OUT -q --device cpu"
@@ -170,13 +177,18 @@ def disturb(
         run.seconds = min(run.seconds, time.monotonic() - begin)
     if not early:
         faults += _wrong_end(code, errors, KINDS[kind][0])
-    command = [*way.command(data, out), *way.again]
-    again = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
-    if again.returncode or again.stderr:
-        faults.append(f"going on: exit code {again.returncode}, {again.stderr.strip()!r}")
+    if not (way.fresh and out.exists()):
+        faults += _gone_on([*way.command(data, out), *way.again])
     faults += _left(out)
     faults += _differences(run.digests, contents(out, way.unequal))
     return Outcome(end, faults)
+
+
+def _gone_on(command: Sequence[str]) -> list[str]:
+    again = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+    if again.returncode or again.stderr:
+        return [f"going on: exit code {again.returncode}, {again.stderr.strip()!r}"]
+    return []
 
 
 def _stopped(
@@ -256,6 +268,7 @@ def _wrong_end(code: int, errors: str, number: int) -> list[str]:
 def _left(out: Path) -> list[str]:
     names = [str(path.relative_to(out)) for path in out.rglob("*") if path.suffix == ".part"]
     names += [name for name in (".build", ".lock") if (out / name).exists()]
+    names += [path.name for path in out.parent.glob(f".{out.name}*")]
     return [f"left: {', '.join(sorted(names))}"] if names else []
 
 
@@ -316,11 +329,11 @@ def table(outcomes: Sequence[tuple[str, str, Outcome]]) -> str:
         row = counts.setdefault((way, kind), Counter())
         row.update(["signals", outcome.end, *["wrong"] * bool(outcome.faults)])
     columns = ("signals", "early", "stopped", "done", MISSED, "wrong")
-    lines = [f"{'command':10}{'signal':10}" + "".join(f"{name:>9}" for name in columns)]
+    lines = [f"{'command':16}{'signal':10}" + "".join(f"{name:>9}" for name in columns)]
     for (way, kind), row in sorted(counts.items()):
-        lines.append(f"{way:10}{kind:10}" + "".join(f"{row[name]:9}" for name in columns))
+        lines.append(f"{way:16}{kind:10}" + "".join(f"{row[name]:9}" for name in columns))
     total = sum(counts.values(), Counter[str]())
-    lines.append(f"{'all':20}" + "".join(f"{total[name]:9}" for name in columns))
+    lines.append(f"{'all':26}" + "".join(f"{total[name]:9}" for name in columns))
     return "\n".join(lines)
 
 

@@ -90,7 +90,7 @@ def _hold(lock: Path, held: int, is_new: bool) -> None:
         taken = is_new
     if not taken:
         raise RefusedError(
-            f"another build is at work in {lock.parent}{_words(_holder(held))} "
+            f"another run is at work in {lock.parent}{_words(_holder(held))} "
             f"(if it is not, delete {lock})"
         )
 
@@ -108,7 +108,7 @@ def _check_machine(lock: Path, held: int) -> None:
     same = any(own[name] and left.get(name) == own[name] for name in ("host", "boot"))
     if left.get("host") and not same:
         raise RefusedError(
-            f"another build may be at work in {lock.parent}{_words(left)} "
+            f"another run may be at work in {lock.parent}{_words(left)} "
             f"(if it is not, delete {lock})"
         )
 

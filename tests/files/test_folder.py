@@ -127,7 +127,7 @@ def test_closing_leaves_the_manifest_alone(tmp_path: Path) -> None:
 
 
 def test_two_builds_do_not_share_a_folder(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(RefusedError, match="another build"), locked(tmp_path):
+    with locked(tmp_path), pytest.raises(RefusedError, match="another run"), locked(tmp_path):
         pass
     with locked(tmp_path):
         pass

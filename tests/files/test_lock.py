@@ -79,7 +79,7 @@ def test_a_container_of_another_name_on_this_machine_is_taken_over(tmp_path: Pat
 
 
 def test_who_holds_it_is_said(tmp_path: Path) -> None:
-    words = f"another build is at work in .*: process {os.getpid()} on {socket.gethostname()}"
+    words = f"another run is at work in .*: process {os.getpid()} on {socket.gethostname()}"
     with locked(tmp_path), pytest.raises(RefusedError, match=words), locked(tmp_path):
         pass
     (tmp_path / ".lock").write_text(json.dumps({"pid": 12, "host": "far", "boot": "x"}))
