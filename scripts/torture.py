@@ -1,6 +1,6 @@
 """Stop commands by signals at random instants, go on, and compare with an undisturbed run.
 
-python scripts/torture.py --kills 100 [--seed 0] [--data DIR] [--ways build build-2 sky convert-yolo]
+python scripts/torture.py --kills 100 [--seed 0] [--data DIR] [--ways build sky convert-yolo]
 
 Exit code 1 if anything was left behind, came out differently, hung, or ended without its word.
 """
