@@ -116,6 +116,8 @@ def stats(
     """
     if against is None and (probe or fail_over is not None):
         raise click.UsageError("--probe and --fail-over need --against")
+    if against_span and not (against and Path(against).is_dir()):
+        raise click.UsageError("--against-span is of the images of --against, a folder")
     _check_installed(["matplotlib"] * bool(plots or html) + ["jinja2"] * bool(html))
     saved = _saved(against, probe) if against else None
     against = None if saved else against

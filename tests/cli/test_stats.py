@@ -1,7 +1,7 @@
 import csv
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +256,28 @@ def test_missing_libraries_are_named_before_any_work(dense, tmp_path, monkeypatc
 def test_names_cannot_reach_the_terminal(tmp_path):
     folder = write_folders(tmp_path / "da\x1b[31mta", random_scenes(0, 2))
     assert "\x1b" not in stats(folder, "--against", folder).output
+
+
+def test_each_side_has_its_own_span(tmp_path: Path) -> None:
+    """Row 122: two cameras whose counts say the same are the same, once each is told its span."""
+    scenes = random_scenes(4, 6)
+    twice, thrice = (
+        write_folders(
+            tmp_path / str(k),
+            [replace(s, image=s.image.astype(np.uint16) * k, span=(0, 255 * k)) for s in scenes],
+        )
+        for k in (2, 3)
+    )
+    mine = (twice, "--span", 0, 510, "--against", thrice)
+    told, other = (
+        document(*mine, "--against-span", 0, white)["against"]["statistics"]
+        for white in (765, 1530)
+    )
+    assert all(row["distance"] in (None, pytest.approx(0, abs=1e-9)) for row in told)
+    assert any((row["distance"] or 0) > 0.1 for row in other)
+
+
+def test_a_span_of_no_images_is_refused(dense: Path, saved: Path) -> None:
+    for against in ([], ["--against", saved]):
+        found = stats(dense, *against, "--against-span", 0, 1, code=USAGE)
+        assert "--against-span is of the images of --against" in found.stderr

@@ -223,7 +223,7 @@ def test_worth_puts_sources_seeds_and_published_rows_into_one_table(
 def test_worth_reads_as_it_is_told_and_scores_with_the_values_of_training(
     tmp_path: Path,
 ) -> None:
-    """The span that is said of DIR holds for the held-out images of the same dtype."""
+    """Row 122: the span that is said of DIR holds for the held-out images of the same dtype."""
     data, real = write_dataset(tmp_path / "dense"), write_dataset(tmp_path / "r", first_seed=50)
     for image in (*data.glob("PNGImages/*.png"), *real.glob("PNGImages/*.png")):
         image.write_bytes(encode_png(read_image(image).array.astype(np.uint16) * 2))
