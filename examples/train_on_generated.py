@@ -2,7 +2,7 @@
 
 Tiny networks for a few minutes: enough to see the whole chain, not enough for a detector.
 
-python examples/train_on_generated.py OUT [IMAGES_PER_EPOCH SCENES_A_SPLIT]
+python examples/train_on_generated.py OUT [IMAGES_PER_EPOCH SCENES_A_SPLIT EPOCHS]
 """
 
 import sys
@@ -21,7 +21,7 @@ except ImportError as error:
     print(error)
     raise SystemExit from None
 
-TINY = {"epochs": 4, "batch": 8, "size": 0, "crop": 96}
+TINY = {"batch": 8, "size": 0, "crop": 96}
 TINY |= {"lr": 4e-3, "warmup": 0, "optimiser": "adamw", "schedule": "cosine", "zoom": (1.0, 1.0)}
 NEAR = {"assign": "fcos+nearest", "freeze_bn": False}
 SMALL = {
@@ -34,7 +34,7 @@ SMALL = {
 
 if __name__ == "__main__":
     out, backgrounds = Path(sys.argv[1]), demo_dataset()
-    images, scenes = map(int, sys.argv[2:] or (240, 18))
+    images, scenes, epochs = map(int, sys.argv[2:] or (240, 18, 4))
     names = [name for split in ("train", "test") for name in backgrounds.splits[split][:scenes]]
     build_dataset(backgrounds, out / "dense", Recipe(PasteConfig(), copies=2), names=names)
     dense = read_dataset(out / "dense")
@@ -43,7 +43,7 @@ if __name__ == "__main__":
             detectors=[detector],
             sources={"generated": train_part(dense)},
             real=held_out_part(dense, "test"),
-            options={**TINY, "images_per_epoch": images, **small},
+            options={**TINY, "epochs": epochs, "images_per_epoch": images, **small},
         )
         rows = measure_worth(plan, out, running=Running(device="cpu"))
         print(worth_text(rows, plan), end="\n\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch and numpy: the cores are for the workers
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # some hundred programs would compile all anew
 
 from pathlib import Path
 

@@ -72,7 +72,7 @@ def toy_metas(images: Tensor) -> list[ImageMeta]:
 def overfit(detector: Detector, images: Tensor, targets: Targets, *, steps: int, lr: float) -> None:
     """Train on one batch, then settle the running statistics."""
     trained = [p for p in detector.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=lr)
+    optimiser = torch.optim.AdamW(trained, lr=lr, fused=True)
     detector.train()
     for _ in range(steps):
         loss = torch.stack(list(detector.loss(detector(images), targets).values())).sum()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+import cv2
 import numpy as np
-import scipy
 
 from densesirst_gen.files.atomic import OutputError, pixel_digest
 from densesirst_gen.files.folder import BuildFolder
@@ -171,15 +171,22 @@ def n_above(scene: Scene, background: Scene) -> dict[str, int]:
         ``original_above``: the background's own, above the greatest value off its targets and the
         pixels that touch them.
     """
-    labels = np.arange(1, scene.n_targets + 1)
-    peaks = scipy.ndimage.maximum(scene.image, scene.labels, labels) if len(labels) else labels
-    peaks, n_own = np.asarray(peaks), background.n_targets
-    off = background.with_data(~scipy.ndimage.binary_dilation(background.labels > 0, EIGHT))
+    peaks, n_own = _peaks(scene), background.n_targets
+    own_pixels = (background.labels > 0).astype(np.uint8)
+    off = background.with_data(cv2.dilate(own_pixels, EIGHT.astype(np.uint8)) == 0)
     own = peaks[:n_own] > background.image[off].max() if off.any() else peaks[:0]
     return {
         "original_above": int(np.count_nonzero(own)),
         "pasted_above": int(np.count_nonzero(peaks[n_own:] > background.data.max())),
     }
+
+
+def _peaks(scene: Scene) -> np.ndarray:
+    """(N,), the greatest value of each target."""
+    on = scene.labels > 0
+    order = np.argsort(scene.labels[on], kind="stable")
+    first = scene.labels[on][order].searchsorted(np.arange(1, scene.n_targets + 1))
+    return np.maximum.reduceat(scene.image[on][order], first)
 
 
 def _counts_of(background: Scene) -> dict[str, Any]:

@@ -188,7 +188,9 @@ def build(
     from densesirst_gen.sky.folder import mask_note
 
     dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
-    introduce(dataset, quiet=quiet, more=filter(None, [mask_note(dataset.scenes)]))
+    store = sky_store(sky_cache)
+    doubts = mask_note(dataset.scenes, store=store)
+    introduce(dataset, quiet=quiet, more=[doubts] if doubts else [])
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     notes = [] if dataset.splits else [NO_SPLIT]
@@ -204,7 +206,7 @@ def build(
             resume=resume,
             overwrite=overwrite,
             dry_run=dry_run,
-            store=sky_store(sky_cache),
+            store=store,
             device=_device(device),
             progress=progress,
             tell=notes.append,

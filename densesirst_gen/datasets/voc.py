@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import defusedxml
 import numpy as np
@@ -17,6 +18,7 @@ from densesirst_gen.datasets.paths import DatasetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 MAX_BYTES = 10_000_000
+_escaped = partial(escape, quote=False)
 
 BOX_FILE = """<annotation>
   <filename>{name}</filename>
@@ -122,7 +124,7 @@ def write_voc(
         UTF-8.
     """
     objects = [
-        BOX_OBJECT.format(category=escape(category), box=box)
+        BOX_OBJECT.format(category=_escaped(category), box=box)
         for box in to_dialect(boxes, dialect).tolist()
     ]
     source = SOURCE.format(dialect=dialect) if named else ""
@@ -144,7 +146,7 @@ def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
     category : str
     """
     boxes = to_dialect(extent(mask), "devkit")
-    objects = [MASK_OBJECT.format(category=escape(category), box=box) for box in boxes.tolist()]
+    objects = [MASK_OBJECT.format(category=_escaped(category), box=box) for box in boxes.tolist()]
     return _filled(MASK_FILE, filename, mask.shape, objects)
 
 
@@ -161,7 +163,7 @@ def _filled(
 ) -> bytes:
     (height, width), text = shape, "".join(objects)
     filled = template.format(
-        name=escape(name), width=width, height=height, objects=text, source=source
+        name=_escaped(name), width=width, height=height, objects=text, source=source
     )
     return filled.encode()
 

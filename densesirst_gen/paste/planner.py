@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy
 
 from densesirst_gen.paste.boards import place_on_boards
 from densesirst_gen.paste.config import PasteConfig
@@ -13,7 +12,7 @@ from densesirst_gen.paste.placement import choose_windows, free_positions
 from densesirst_gen.paste.plan import PASTE, PastePlan
 from densesirst_gen.paste.shapes import Shapes, shapes_at
 from densesirst_gen.paste.stamps import effect, pixels_of, plan_stamps, to_values
-from densesirst_gen.scene.annotate import EIGHT
+from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene, gray_step
 
 
@@ -152,13 +151,10 @@ def _place_clusters(
 
 def _is_whole(masks: np.ndarray) -> np.ndarray:
     """Which masks are one 8-connected piece."""
-    flat = masks.reshape(-1, *masks.shape[-2:])
-    in_plane = np.zeros((3, 3, 3), bool)
-    in_plane[1] = EIGHT
-    labels, n_pieces = scipy.ndimage.label(flat, in_plane)
-    if n_pieces == len(flat) and flat.any(axis=(1, 2)).all():
-        return np.ones(masks.shape[:-2], bool)
-    first = np.where(flat, labels, n_pieces + 1).min(axis=(1, 2))
+    side = masks.shape[-1]
+    apart = np.pad(masks.reshape(-1, *masks.shape[-2:]), ((0, 0), (0, 1), (0, 0)))
+    labels = label_mask(apart.reshape(-1, side)).reshape(apart.shape)
+    first = np.where(apart, labels, labels.max(initial=0) + 1).min(axis=(1, 2))
     return (first == labels.max(axis=(1, 2))).reshape(masks.shape[:-2])
 
 

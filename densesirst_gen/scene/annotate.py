@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import scipy
+
+from densesirst_gen.scene.groups import linked_groups
 
 EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -47,12 +48,8 @@ def label_mask(mask: np.ndarray) -> np.ndarray:
         Labels 1..N in raster order of the first pixel; all zero for an empty mask.
     """
     pixels = mask.ravel().nonzero()[0]
-    links = _neighbours(pixels, mask.shape[1])
-    graph = scipy.sparse.coo_array(
-        (np.ones(len(links), bool), links.T), shape=(len(pixels), len(pixels))
-    )
     labels = np.zeros(mask.size, np.int32)
-    labels[pixels] = scipy.sparse.csgraph.connected_components(graph, directed=False)[1] + 1
+    labels[pixels] = linked_groups(_neighbours(pixels, mask.shape[1]), len(pixels)) + 1
     return labels.reshape(mask.shape)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import scipy
 
 from densesirst_gen.scene.annotate import Annotations
+from densesirst_gen.scene.groups import linked_groups
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 LINK_PX = 10.0
 """Targets of a cluster are linked by centroid distances below this (paper, section IV-A)."""
+FEW = 1000  # points of which all distances are looked at
 
 
 def linked_pairs(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
@@ -26,11 +32,23 @@ def linked_pairs(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarra
     ndarray, (P, 2), int
         Indices i < j of each pair; (0, 2) if there is none.
     """
-    pairs: np.ndarray = scipy.spatial.cKDTree(points).query_pairs(
-        max_distance, output_type="ndarray"
-    )
+    if len(points) <= FEW:
+        return np.argwhere(np.triu(_distances(points) < max_distance, 1))
+    pairs: np.ndarray = _tree(points).query_pairs(max_distance, output_type="ndarray")
     distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     return pairs[distance < max_distance]
+
+
+def _distances(points: np.ndarray) -> np.ndarray:
+    """(N, N), of all to all."""
+    distances: np.ndarray = np.linalg.norm(points[:, None] - points, axis=2)
+    return distances
+
+
+def _tree(points: np.ndarray) -> cKDTree:
+    from scipy.spatial import cKDTree  # it takes longer to load than few points are looked at
+
+    return cKDTree(points)
 
 
 def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
@@ -49,13 +67,7 @@ def clusters(points: np.ndarray, max_distance: float = LINK_PX) -> np.ndarray:
         Group of each point, 0..K-1 in order of the first point. A group of one point is a
         *single*, every other a *cluster*.
     """
-    n = len(points)
-    pairs = linked_pairs(points, max_distance)
-    graph = scipy.sparse.coo_array(
-        (np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n)
-    )
-    groups: np.ndarray = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
-    return groups
+    return linked_groups(linked_pairs(points, max_distance), len(points))
 
 
 def group_boxes(boxes: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -161,5 +173,8 @@ def nearest_distance(points: np.ndarray) -> np.ndarray:
     """Distance of each point to the nearest other one, (N,) float64, px; -1 for one alone."""
     if len(points) < 2:
         return np.full(len(points), -1.0)
-    distance: np.ndarray = scipy.spatial.cKDTree(points).query(points, k=2)[0][:, 1]
+    if len(points) <= FEW:
+        others = np.where(np.eye(len(points), dtype=bool), np.inf, _distances(points))
+        return others.min(axis=1)
+    distance: np.ndarray = _tree(points).query(points, k=2)[0][:, 1]
     return distance

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import fft
 
 WORKING_SIDE = 320
 REACH_PX = 32
@@ -215,7 +214,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
 
 def _correlation(outline: np.ndarray, edges: np.ndarray, reach: int) -> np.ndarray:
     """(2 reach + 1) square: the products of both, outline moved by (row, col) - reach."""
-    size = [fft.next_fast_len(side + reach) for side in edges.shape]
-    product = fft.fft2(outline, size).conj() * fft.fft2(edges, size)
-    surface = np.roll(fft.ifft2(product).real, (reach, reach), (0, 1))
+    size = [cv2.getOptimalDFTSize(side + reach) for side in edges.shape]
+    product = np.fft.fft2(outline, size).conj() * np.fft.fft2(edges, size)
+    surface = np.roll(np.fft.ifft2(product).real, (reach, reach), (0, 1))
     return surface[: 2 * reach + 1, : 2 * reach + 1]

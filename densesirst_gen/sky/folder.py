@@ -161,17 +161,23 @@ def check_masks(
     return {name: listed for name, listed in texts.items() if listed}
 
 
-def mask_note(files: Sequence[SceneFile]) -> str:
+def mask_note(files: Sequence[SceneFile], *, store: Path | None = None) -> str:
     """A sentence if given masks do not seem to belong to their images; empty if they do.
 
     Looks at up to 24 images, evenly spread, and speaks when the place of a quarter of the masks,
     and of three at least, is doubtful: a single one is named wrongly now and then. The sky of up to
     8 of them is predicted (about a second): it speaks as well if a quarter of their masks seem to
     be inverted, and three, or all if there are fewer.
+
+    Parameters
+    ----------
+    files : sequence of SceneFile
+    store
+        See `predict_sky`: what is in it takes no time.
     """
     looked = spread([file for file in files if file.sky], SAMPLE)
     compared = {file.name for file in spread(looked, PREDICTED_SAMPLE)}
-    found = [_check_file(file, predict=file.name in compared) for file in looked]
+    found = [_check_file(file, predict=file.name in compared, store=store) for file in looked]
     inverted = {name: doubts for name, doubts in found if doubts.has("inverted")}
     if inverted and len(inverted) >= max(min(3, len(compared)), len(compared) / 4):
         return _doubt_note(inverted, f"of {len(compared)} sky masks compared with predictions")

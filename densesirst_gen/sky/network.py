@@ -137,11 +137,12 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A model, and what its calibration found.
+    """A model, made ready when it is first asked, and what its calibration found.
 
     Parameters
     ----------
-    model : Model
+    weights : mapping of str to ndarray, float32
+        See `model_of`.
     temperature : float
         Log-odds are divided by it.
     slope, offset : float
@@ -150,11 +151,16 @@ class Network:
         SHA-256 of the file and of `PREDICTOR`: where it is the same, so are all answers.
     """
 
-    model: Model
+    weights: Weights
     temperature: float
     slope: float
     offset: float
     digest: str
+
+    @cached_property
+    def model(self) -> Model:
+        """The network that answers; images whose answers are stored never need it."""
+        return Model(self.weights)
 
     def chance(self, log_odds: np.ndarray) -> np.ndarray:
         """Probabilities, float32, 0 to 1 in steps of `CHANCE`, of log-odds in steps of 1/16."""
@@ -185,7 +191,7 @@ def _chance(log_odds: Decimal) -> Decimal:
 def shipped() -> Network:
     """The network that comes with the package (see the model card, ``weights/sky.md``)."""
     weights, calibration, digest = stored_weights()
-    return Network(Model(weights), **calibration, digest=digest)
+    return Network(weights, **calibration, digest=digest)
 
 
 def stored_weights() -> tuple[dict[str, np.ndarray], dict[str, float], str]:

@@ -67,7 +67,7 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> bool:
     while time.monotonic() < deadline:
         if condition():
             return True
-        time.sleep(0.005)
+        time.sleep(0.02)
     return False
 
 

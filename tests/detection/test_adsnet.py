@@ -636,8 +636,8 @@ def mask_iou(detector: ADSNet, images: torch.Tensor, targets: Targets) -> float:
 
 
 def test_it_learns_a_few_images_by_heart_and_drops_patches_afterwards() -> None:
-    """When calibrated, two seeds had IoU 0.92 and 0.89 dense, then 0.94 and 0.78 sparse."""
-    images, targets = toy_batch(4, 128, (8, 16))
+    """When calibrated, two seeds had IoU 0.92 and 0.80 dense, then 0.84 and 0.87 sparse."""
+    images, targets = toy_batch(2, 128, (8, 16))
     dense = tiny("adsnet", width=32, stem_width=16, patches=16, eps=(None, None))
     overfit(dense, images, targets, steps=40, lr=8e-3)
     overfit(dense, images, targets, steps=20, lr=1e-3)

@@ -418,8 +418,8 @@ def test_images_without_targets_or_without_anything_known(name: str, label: int)
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """When calibrated, three seeds had an IoU of 0.76 to 0.83, and 0.78 to 0.84 after 60 steps."""
-    images, targets = toy_batch(4, 64, (8, 16))
+    """When calibrated, two seeds had an IoU of 0.86."""
+    images, targets = toy_batch(2, 64, (8, 16))
     detector = tiny("cgranet")
     overfit(detector, images, targets, steps=40, lr=5e-3)
     with torch.no_grad():

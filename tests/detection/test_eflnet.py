@@ -620,8 +620,8 @@ def test_mixed_precision() -> None:
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """When calibrated, two seeds had AP 1.0 from step 60 on."""
-    images, targets = toy_batch(8, 64, (10, 20))
-    detector = tiny("eflnet", width_multiple=1 / 4)
-    overfit(detector, images, targets, steps=70, lr=3e-3)
+    """When calibrated, two seeds had AP 1.0 after 50 steps."""
+    images, targets = toy_batch(2, 64, (10, 20))
+    detector = tiny("eflnet", width_multiple=1 / 8)
+    overfit(detector, images, targets, steps=50, lr=3e-3)
     assert average_precision(detector, images, targets) >= 0.95

@@ -473,14 +473,14 @@ def test_settings_that_break_a_rule_or_do_nothing_are_refused(options, message: 
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """By its own loss. When calibrated, three seeds had IoU 1.0 from step 60 on.
+    """By its own loss. When calibrated, two seeds had IoU 1.0 after 50 steps.
 
     At a rate of 3e-3 the main mask had 0.4 after 100 steps: its loss hardly moves until the
     background is dark.
     """
-    images, targets = toy_batch(4, 32, (3, 5))
+    images, targets = toy_batch(2, 32, (3, 5))
     detector = tiny("serankdet")
-    overfit(detector, images, targets, steps=60, lr=2e-2)
+    overfit(detector, images, targets, steps=50, lr=2e-2)
     with torch.no_grad():
         found = detector.predict(detector(images), toy_metas(images))
     masks, wanted = torch.stack([p.prob_map for p in found]) > 0.5, targets.masks[:, 0] > 0

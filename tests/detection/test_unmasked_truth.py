@@ -66,17 +66,16 @@ def results(path: Path) -> Path:
     return path
 
 
-def scores(root: Path, predictions: Path) -> tuple[dict, str]:
+def scores(root: Path, predictions: Path, *more: object) -> tuple[dict, str]:
     out = root / "scores.json"
-    done = run(
-        "evaluate", "-p", predictions, "-d", root / "d", "--json", out, "--plots", root / "plots"
-    )
+    done = run("evaluate", "-p", predictions, "-d", root / "d", "--json", out, *more)
     return json.loads(out.read_text()), done.stderr
 
 
 def test_perfect_boxes_are_perfect(tmp_path: Path) -> None:
     yolo(tmp_path / "d")
-    found, said = scores(tmp_path, results(tmp_path / "results.json"))
+    predictions = results(tmp_path / "results.json")
+    found, said = scores(tmp_path, predictions, "--plots", tmp_path / "plots")
     assert found["coco"]["ap"] == pytest.approx(1)
     assert found["targets"]["pd"] == pytest.approx(1)
     assert found["pixels"] is None
@@ -102,7 +101,8 @@ def test_maps_are_scored_by_the_boxes_of_their_components(tmp_path: Path) -> Non
 # row 107
 def test_points_say_something_by_distance_only(tmp_path: Path) -> None:
     points(tmp_path / "d")
-    found, said = scores(tmp_path, results(tmp_path / "results.json"))
+    predictions = results(tmp_path / "results.json")
+    found, said = scores(tmp_path, predictions, "--plots", tmp_path / "plots")
     assert found["targets"]["pd"] == pytest.approx(1)
     assert "the truth is points, not masks" in said
 

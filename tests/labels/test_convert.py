@@ -255,5 +255,5 @@ def test_jobs_change_nothing(tmp_path: Path) -> None:
 
 
 def test_a_converted_dataset_is_no_build_that_could_be_verified(tmp_path: Path) -> None:
-    run("convert", "demo", tmp_path / "kit", "--to", "devkit", "-q")
+    run("convert", devkit(tmp_path / "in"), tmp_path / "kit", "--to", "devkit", "-q")
     assert "is not a build" in run("verify", tmp_path / "kit", code=1).stderr

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from densesirst_gen.scene.windows import box_pixels
+
 COVERED = 1 / 3  # from this share of its area on, a pixel belongs to what stands before the sky
 
 Segment = tuple[float, float, float, float, float]  # x0, y0, x1, y1, width
@@ -62,17 +64,23 @@ def strokes(shape: tuple[int, int], segments: Iterable[Segment]) -> np.ndarray:
         0 to 1; all zero for no segments.
     """
     cover = np.zeros(shape)
-    for x0, y0, x1, y1, width in segments:
-        reach = width / 2 + 1
-        top, left = (max(0, int(min(p) - reach)) for p in ((y0, y1), (x0, x1)))
-        bottom, right = (max(0, int(max(p) + reach) + 1) for p in ((y0, y1), (x0, x1)))
-        window = cover[top:bottom, left:right]
-        y, x = np.ogrid[top : top + window.shape[0], left : left + window.shape[1]]
-        dx, dy = x1 - x0, y1 - y0
-        t = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
-        distance = np.sqrt((x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2)
-        np.maximum(window, np.clip(width / 2 + 0.5 - distance, 0, 1), out=window)
+    lines = np.array(list(segments), np.float64).reshape(-1, 5)
+    window = box_pixels(_windows(shape, lines), shape)
+    x0, y0, x1, y1, width = lines[window.owner].T
+    x, y = window.cols - x0, window.rows - y0
+    dx, dy = x1 - x0, y1 - y0
+    t = np.clip((x * dx + y * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
+    distance = np.sqrt((x - t * dx) ** 2 + (y - t * dy) ** 2)
+    np.maximum.at(cover, (window.rows, window.cols), np.clip(width / 2 + 0.5 - distance, 0, 1))
     return cover
+
+
+def _windows(shape: tuple[int, int], lines: np.ndarray) -> np.ndarray:
+    """(N, 4) int, half-open xyxy: around each segment, cut to the picture."""
+    ends, reach = lines[:, :4].reshape(-1, 2, 2), lines[:, 4:] / 2 + 1
+    low, high = ends.min(axis=1) - reach, ends.max(axis=1) + reach
+    boxes = np.concatenate([low.astype(np.int64), high.astype(np.int64) + 1], axis=1)
+    return boxes.clip(0, np.array(shape[::-1] * 2))
 
 
 def below(shape: tuple[int, int], ridge: np.ndarray | float) -> np.ndarray:
