@@ -63,9 +63,12 @@ def _table_words(counts: dict[str, int]) -> str:
 
 
 def _source_words(config: PasteConfig) -> str:
-    if config.source == "scene":
-        return "what is pasted is the texture of scene regions, not targets"
-    return "the targets are real, their number, place and brightness are drawn"
+    return {
+        "library": "the targets are real, their number, place and brightness are drawn",
+        "frames": "what is pasted are no targets but whole images shrunk to patch size, as in the "
+        "released DenseSIRST",
+        "scene": "what is pasted is the texture of scene regions, not targets",
+    }[config.source]
 
 
 def _link_words(dataset: Dataset) -> str:
