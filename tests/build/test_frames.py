@@ -104,7 +104,9 @@ def test_release_makes_its_own_frames_and_says_so(dataset: Dataset, tmp_path: Pa
     assert not any(result.problem for result in replay(tmp_path / "out"))
     assert list(verify(tmp_path / "out")) == []
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "no targets but whole images" in card
+    assert "no target was pasted: each paste is a whole image of SIRST v1" in card
+    assert "Here whole images are pasted likewise" in card
+    assert "| `library.npz` | the whole images that were pasted" in card
     assert 'source = "frames"' in card
 
 
