@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from scenes import make_scene, round_targets
 
-from densesirst_gen.paste.extract import build_library, extract_regions, stack_entries
+from densesirst_gen.paste.extract import build_library, extract_frame, stack_entries
 from densesirst_gen.paste.library import TargetLibrary
 
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
@@ -30,11 +30,27 @@ def targets() -> TargetLibrary:
 
 
 @pytest.fixture(scope="session")
+def frames() -> TargetLibrary:
+    """A small library of whole scenes at 5 x 5 px."""
+    scenes = [make_scene((60, 40 + k), name=f"frame{k}", seed=k, base=20 * k) for k in range(8)]
+    return stack_entries([e for s in scenes for e in extract_frame(s, 5)], "frames", {})
+
+
+@pytest.fixture(scope="session")
 def regions() -> TargetLibrary:
-    """A small library of scene regions."""
-    scene = make_scene((300, 320), name="regions")
-    entries = extract_regions(scene, np.random.default_rng(0))
-    return stack_entries(entries, "regions", {})
+    """A small library of scene regions, as versions before made them."""
+    boxes, masks = np.random.default_rng(0).integers(0, 60, (128, 2)), np.ones((128, 5, 5), bool)
+    patches = np.random.default_rng(1).normal(90, 20, masks.shape).astype(np.float32)
+    names = np.array([f"regions@{x},{y},{x + 60},{y + 90}" for x, y in boxes.tolist()])
+    return TargetLibrary(patches, masks, np.full((128, 2), 5, np.int32), names, "regions")
+
+
+@pytest.fixture(scope="session")
+def libraries(
+    targets: TargetLibrary, frames: TargetLibrary, regions: TargetLibrary
+) -> dict[str, TargetLibrary]:
+    """One library of each kind."""
+    return {library.kind: library for library in (targets, frames, regions)}
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from densesirst_gen.paste.library import TargetLibrary
 
 SWITCHES: dict[str, dict[str, Any]] = {
     **{name: {"profile": name} for name in PROFILES},
+    "earlier release": {"profile": "release", "source": "scene", "level": "release"},
     "anywhere": {"region": "anywhere"},
     "copy": {"fusion": "copy"},
     "sparse": {"arrangement": "sparse"},
@@ -27,10 +28,8 @@ def config_of(switch: str) -> PasteConfig:
     return replace(PROFILES[values.pop("profile", "bag-cp")], **values)
 
 
-def library_for(
-    config: PasteConfig, targets: TargetLibrary, regions: TargetLibrary
-) -> TargetLibrary:
-    return regions if config.source == "scene" else targets
+def library_for(config: PasteConfig, libraries: dict[str, TargetLibrary]) -> TargetLibrary:
+    return libraries[config.library_kind]
 
 
 def chebyshev_gap(a: np.ndarray, b: np.ndarray) -> int:

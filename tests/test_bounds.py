@@ -177,7 +177,7 @@ def test_flags_go_before_the_file_and_the_file_before_the_profile() -> None:
     content = b"\xef\xbb\xbfprofile = 'paper'\nregion_px = 30\npatch_px = 6"
     made = toml_config(content, None, {"patch_px": 7, "gap_px": None})
     assert made == replace(PROFILES["paper"], region_px=30, patch_px=7)
-    assert toml_config(content, "release").source == "scene"
+    assert toml_config(content, "release").source == "frames"
 
 
 @pytest.mark.parametrize("config", [["a"], 3, "bag", ("bag-cp",), {1, 2}])

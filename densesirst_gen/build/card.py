@@ -8,9 +8,26 @@ from pathlib import Path
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset
-from densesirst_gen.paste.config import PasteConfig, toml_text
+from densesirst_gen.paste.config import toml_text
 from densesirst_gen.version import __version__
 
+PASTED = {
+    "library": "the targets are real, their number, place and brightness are drawn",
+    "frames": "what is pasted are whole images shrunk to patch size, not targets",
+    "scene": "what is pasted is the texture of scene regions, not targets",
+}
+"""What was pasted, by source."""
+AGAINST_RELEASED = {
+    "library": "Here real targets are pasted, as the paper says, so these data differ from it.",
+    "frames": "Here whole images are pasted likewise, those that `library.npz` names.",
+    "scene": "Here regions of scenes are pasted, which was held for it before that was known.",
+}
+LIBRARY = {
+    "targets": "the targets that were pasted, and which scene each comes from",
+    "frames": "the whole images that were pasted, shrunk, and which scene each is",
+    "regions": "the regions of scenes that were pasted, shrunk, and which scene each comes from",
+}
+"""What a library holds, by kind."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -47,7 +64,9 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         dialect=recipe.voc_dialect,
         seed=recipe.seed,
         toml=toml_text(recipe.config),
-        source_words=_source_words(recipe.config),
+        source_words=PASTED[recipe.config.source],
+        library_words=LIBRARY[recipe.config.library_kind],
+        against_released=AGAINST_RELEASED[recipe.config.source],
         links=_link_words(dataset) + _derived_words(dataset),
     )
 
@@ -60,12 +79,6 @@ def _count_words(dataset: Dataset) -> str:
 
 def _table_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {reason}" for reason, n in counts.items()) or "none"
-
-
-def _source_words(config: PasteConfig) -> str:
-    if config.source == "scene":
-        return "what is pasted is the texture of scene regions, not targets"
-    return "the targets are real, their number, place and brightness are drawn"
 
 
 def _link_words(dataset: Dataset) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.build.aggregates import DISTRIBUTIONS, finish
-from densesirst_gen.build.donors import make_library
+from densesirst_gen.build.donors import frames_note, make_library
 from densesirst_gen.build.finished import finished_summary
 from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, noted_inputs
 from densesirst_gen.build.names import check_output_names, windows_note
@@ -27,7 +27,7 @@ from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked
 from densesirst_gen.files.workers import Mapper, Progress, workers
-from densesirst_gen.paste.library import LibraryError, TargetLibrary
+from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 
 
 def build_dataset(
@@ -104,7 +104,9 @@ def build_dataset(
         given = partial(_library, library, dataset, recipe, run)
         if dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) / LIBRARY
-            given().save(scratch)
+            made = given()
+            _tell_frames(made, dataset, tell)
+            made.save(scratch)
             plan = partial(produce, recipe=recipe, library=scratch, out=None, store=store)
             tasks = (Task(source, copy) for source in sources for copy in range(recipe.copies))
             return _summed(list(progress(run(plan, tasks), len(sources))), tell)
@@ -123,6 +125,7 @@ def build_dataset(
         except LibraryError:
             folder.abandon()
             raise
+        _tell_frames(load_library(path), dataset, tell)
         make = partial(produce, recipe=recipe, library=path, out=out, store=store, device=device)
         done = _done(folder, sources, recipe.copies, run)
         todo = _tasks(folder, sources, recipe.copies, done)
@@ -158,7 +161,13 @@ def _library(
 ) -> TargetLibrary:
     if library is not None:
         return library
-    return make_library(dataset, recipe.config.library_kind, seed=recipe.seed, run=run)
+    config = recipe.config
+    return make_library(dataset, config.library_kind, patch_px=config.patch_px, run=run)
+
+
+def _tell_frames(library: TargetLibrary, dataset: Dataset, tell: Callable[[str], object]) -> None:
+    if note := frames_note(library, dataset):
+        tell(note)
 
 
 def _done(

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.splits import donor_scenes, held_back
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.workers import Mapper
+from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import (
     DEFAULT_FILTER,
     TargetFilter,
-    extract_regions,
+    extract_frame,
     extract_targets,
     filled,
     stack_entries,
 )
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
-from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.scene import SceneError
 
-REGION_DONORS = 128
-"""Scenes whose regions are taken, spread evenly over all donors."""
+KINDS = ("targets", "frames")
+"""Of libraries that are made; others are only read."""
+SIRST_V1 = "Misc_*"
+"""What the images of SIRST v1 are called, in SIRST v2 too: the frames of the released data."""
 
 
 def make_library(
@@ -35,8 +38,10 @@ def make_library(
     kind: str,
     *,
     names: Iterable[str] | None = None,
-    seed: int = 0,
+    pattern: str | None = None,
+    held_back_too: bool = False,
     keep: TargetFilter = DEFAULT_FILTER,
+    patch_px: int = PasteConfig.patch_px,
     run: Mapper[Any, Any] = map,
 ) -> TargetLibrary:
     """The library of a dataset's own donors.
@@ -45,13 +50,18 @@ def make_library(
     ----------
     dataset : Dataset
     kind : str
-        ``targets`` or ``regions``.
+        ``targets`` or ``frames``.
     names : iterable of str, optional
         Donor scenes; by default those of `donor_scenes`.
-    seed : int
-        Of the random regions.
+    pattern : str, optional
+        Only donors whose name, or the last part of it, matches: ``Misc_*``. None: of targets all,
+        of frames those of SIRST v1 (`SIRST_V1`) where there are any, else all.
+    held_back_too : bool
+        Of frames: also those of images that validation and test splits hold back.
     keep : TargetFilter
         For targets.
+    patch_px : int
+        Side of frames.
     run : callable
         Like `map`; results may come in any order.
 
@@ -63,22 +73,20 @@ def make_library(
     Raises
     ------
     LibraryError
-        If nothing is left, with the reasons.
+        If nothing is left, with the reasons; if libraries of that kind are not made.
     DatasetError
         If targets have no masks, see `check_masks`.
     """
-    donors = donor_scenes(dataset)
-    if names is not None:
-        chosen = set(names)
-        donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
-    if not donors:
-        raise LibraryError(_held_back(dataset))
-    check_masks(donors, "a library")
+    if kind not in KINDS:
+        raise LibraryError(_not_made(kind))
+    if kind == "targets" and held_back_too:
+        raise LibraryError("targets of images that are held back would leak: only frames may be")
+    donors = _named(dataset, _donors(dataset, kind, names, held_back_too), kind, pattern)
     if kind == "targets":
+        check_masks(donors, "a library")
         extract = partial(_targets_of, keep=keep)
     else:
-        donors = donors[:: -(-len(donors) // REGION_DONORS)] if donors else donors
-        extract = partial(_regions_of, seed=seed)
+        extract = partial(_frame_of, patch_px=patch_px)
     entries: dict[str, list[dict[str, Any]]] = {}
     left_out = Counter[str]()
     for name, found, rejected in run(extract, donors):
@@ -89,15 +97,80 @@ def make_library(
     return filled(library, dataset.root)
 
 
-def _held_back(dataset: Dataset) -> str:
-    """Why there is no scene that may give targets."""
+def frames_note(library: TargetLibrary, dataset: Dataset) -> str:
+    """What must be known of a library of whole images; empty for one of another kind.
+
+    Parameters
+    ----------
+    library : TargetLibrary
+    dataset : Dataset
+        That it is made of, or pasted into.
+
+    Returns
+    -------
+    str
+        How many, how large, and how many of them are of images that the dataset holds back.
+    """
+    if library.kind != "frames":
+        return ""
+    held = sorted(set(library.sources.tolist()) & held_back(dataset))
+    height, width = library.sizes[0]
+    text = f"pasted are no targets but whole images: {len(library)} at {width} x {height} px"
+    if not held:
+        return text
+    return f"{text}, {len(held)} of them of images that splits hold back ({held[0]})"
+
+
+def _not_made(kind: str) -> str:
+    if kind != "regions":
+        return f"a library must be one of {', '.join(KINDS)}, got {kind!r}"
+    return (
+        "libraries of scene regions are no longer made, for the released data are made of whole "
+        'images: use source "frames" with level "library", as the profile release does; or give a '
+        "library of regions that an earlier version made"
+    )
+
+
+def _donors(
+    dataset: Dataset, kind: str, names: Iterable[str] | None, held_back_too: bool
+) -> tuple[SceneFile, ...]:
+    if names is not None:
+        chosen = set(names)
+        donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
+    else:
+        donors = dataset.scenes if held_back_too else donor_scenes(dataset)
+    if not donors:
+        raise LibraryError(_none_left(dataset, kind, chosen=names is not None))
+    return donors
+
+
+def _named(
+    dataset: Dataset, donors: Sequence[SceneFile], kind: str, pattern: str | None
+) -> Sequence[SceneFile]:
+    """The donors whose names match."""
+    wanted = (SIRST_V1 if kind == "frames" else "*") if pattern is None else pattern
+    matching = [d for d in donors if _matches(d.name, wanted)]
+    if pattern is not None and not matching:
+        raise LibraryError(
+            f"{dataset.root}: none of the {len(donors)} scenes that may give {kind} is called "
+            f"{pattern!r}, one of them is {donors[0].name}"
+        )
+    return matching or donors
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rsplit("/", 1)[-1], pattern)
+
+
+def _none_left(dataset: Dataset, kind: str, *, chosen: bool) -> str:
+    """Why there is no scene that may give anything."""
     held = [split for split in dataset.splits if part_of(split) in ("val", "test")]
     n = len(dataset.scenes)
-    if not held:
-        return f"{dataset.root}: none of {n} scenes was chosen to give targets"
+    if chosen or not held:
+        return f"{dataset.root}: none of {n} scenes was chosen to give {kind}"
     lists = ", ".join(f"{split}.txt" for split in held)
     return (
-        f"{dataset.root}: all {n} scenes are held back by the splits {lists}, none may give targets"
+        f"{dataset.root}: all {n} scenes are held back by the splits {lists}, none may give {kind}"
     )
 
 
@@ -114,13 +187,9 @@ def _targets_of(donor: SceneFile, keep: TargetFilter) -> _Found:
     return donor.name, found, rejected
 
 
-def _regions_of(donor: SceneFile, seed: int) -> _Found:
+def _frame_of(donor: SceneFile, patch_px: int) -> _Found:
     try:
         scene = replace(donor, sky=None, mask=None).load()
     except (CodecError, SceneError):
         return donor.name, [], Counter({"unreadable scene": 1})
-    return (
-        donor.name,
-        extract_regions(scene, scene_rng(seed, f"regions of {donor.name}")),
-        Counter(),
-    )
+    return donor.name, extract_frame(scene, patch_px), Counter()

@@ -112,7 +112,11 @@ def _flag_hint(error: ConfigError) -> str:
     help="pixels kept free along its boundary",
 )
 @sky_cache_option
-@click.option("--library", type=path_in, help="targets to paste  [default: the backgrounds' own]")
+@click.option(
+    "--library",
+    type=path_in,
+    help="what to paste  [default: the backgrounds' own targets; release: frames]",
+)
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="named settings  [bag-cp]")
 @click.option("--config", type=path_in, help="settings from a TOML file; flags go before it")
 @reading_options("the backgrounds")

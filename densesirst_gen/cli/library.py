@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from densesirst_gen.cli.options import (
     reading_options,
     select,
     span_option,
+    tell_notes,
 )
+from densesirst_gen.paste.config import PasteConfig
 
 if TYPE_CHECKING:
     from densesirst_gen.datasets import ReadAs
@@ -38,13 +41,35 @@ def library() -> None:
 @reading_options("the dataset")
 @span_option
 @click.option("--split", type=path_in, help="file of the donor scenes  [default: training split]")
-@click.option("--kind", type=click.Choice(["targets", "regions"]), default="targets")
+@click.option(
+    "--kind",
+    type=click.Choice(["targets", "frames"]),
+    default="targets",
+    show_default=True,
+    help="targets, or whole images at patch size, which the released data are made of",
+)
+@click.option(
+    "--names",
+    "pattern",
+    metavar="PATTERN",
+    help="only scenes called like it  [frames: Misc_*, which is SIRST v1, where there are any]",
+)
+@click.option(
+    "--held-back",
+    "held_back_too",
+    is_flag=True,
+    help="frames of validation and test images too, as in the released data",
+)
+@click.option(
+    "--patch-px",
+    type=click.IntRange(1, 100),
+    help=f"side of frames, pixels  [{PasteConfig.patch_px}]",
+)
 @click.option("--min-area", type=click.IntRange(1, 1_000_000), help="mask pixels")
 @click.option("--max-side", type=click.IntRange(1, 1024), help="longer side of the box, pixels")
 @click.option(
     "--min-contrast", type=Finite(-255, 255), help="peak above the local background, gray levels"
 )
-@click.option("--seed", type=click.IntRange(0), default=0, help="of random regions")
 @click.option("--jobs", "-j", type=jobs_type, default=1, help="processes")
 @click.option("--overwrite", is_flag=True, help="replace the file")
 @common
@@ -55,19 +80,22 @@ def library_extract(
     counts: SaidOfCounts,
     split: Path | None,
     kind: str,
-    seed: int,
+    pattern: str | None,
+    held_back_too: bool,
+    patch_px: int | None,
     jobs: int,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Cut the targets out of a dataset, their local background removed."""
-    from densesirst_gen.build.donors import make_library
+    """Cut the targets out of a dataset, their local background removed; or shrink its images."""
+    from densesirst_gen.build.donors import frames_note, make_library
     from densesirst_gen.files.atomic import RefusedError, atomic_file
     from densesirst_gen.files.workers import workers
     from densesirst_gen.paste.extract import DEFAULT_FILTER
 
+    _check_kind(kind, limits, held_back=held_back_too or None, patch_px=patch_px)
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
     dataset = open_dataset(backgrounds, read_as, counts=counts)
@@ -75,10 +103,29 @@ def library_extract(
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
     with workers(jobs, [make_library.__module__]) as run:
-        made = make_library(dataset, kind, names=names, seed=seed, keep=keep, run=run)
+        made = make_library(
+            dataset,
+            kind,
+            names=names,
+            pattern=pattern,
+            held_back_too=held_back_too,
+            keep=keep,
+            patch_px=patch_px or PasteConfig.patch_px,
+            run=run,
+        )
     with atomic_file(out) as file:
         made.write(file)
+    tell_notes(filter(None, [frames_note(made, dataset)]), quiet=quiet)
     _tell_library(made, out, quiet=quiet, as_json=as_json)
+
+
+def _check_kind(kind: str, of_targets: Mapping[str, Any], **of_frames: Any) -> None:
+    """UsageError for an option that libraries of that kind have no use for."""
+    for name, value in (of_frames if kind == "targets" else of_targets).items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            other = "frames" if kind == "targets" else "targets"
+            raise click.UsageError(f"{flag} is for --kind {other}, not for {kind}")
 
 
 @library.command("show")

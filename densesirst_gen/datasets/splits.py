@@ -226,14 +226,21 @@ def donor_scenes(dataset: Dataset) -> tuple[SceneFile, ...]:
             "targets could leak: rename them, or take them away"
         )
     train = _in_parts(dataset, parts, "train") or _in_parts(dataset, parts, "trainval")
-    held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
-    for frames in torn((scene.name for scene in dataset.scenes), held_back).values():
-        held_back |= set(frames)
+    held = held_back(dataset)
     return tuple(
         scene
         for scene in dataset.scenes
-        if scene.name not in held_back and (scene.name in train or not train)
+        if scene.name not in held and (scene.name in train or not train)
     )
+
+
+def held_back(dataset: Dataset) -> set[str]:
+    """Names of the scenes of validation and test splits, and of sequences that are torn by them."""
+    parts = {split: part_of(split) for split in dataset.splits}
+    held = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
+    for frames in torn((scene.name for scene in dataset.scenes), held).values():
+        held |= set(frames)
+    return held
 
 
 def _in_parts(dataset: Dataset, parts: Mapping[str, str], part: str) -> set[str]:

@@ -18,6 +18,8 @@ from densesirst_gen.settings import SHOWN, ConfigError, Settings, drawn, option
 Range = tuple[float, float]
 Counts = tuple[int, int]
 TURN = 2 * math.pi
+LIBRARY_KINDS = {"library": "targets", "frames": "frames", "scene": "regions"}
+"""Source -> the kind of library that it pastes from."""
 MOST_TRIED, MOST_PIXELS = 1_000_000, 10_000_000
 """In one image: windows and positions looked at, pixels of patches. More would take minutes."""
 
@@ -37,13 +39,15 @@ class PasteConfig(Settings):
 
     source: str = option(
         "library",
-        "what is pasted: targets of the library, or the texture of random scene regions",
-        among=("library", "scene"),
+        "what is pasted: targets of a library, whole images at patch size (frames), or regions of "
+        "scenes out of a library that an earlier version made (scene)",
+        among=("library", "frames", "scene"),
     )
     level: str = option(
         "scaled",
         "how bright: peaks drawn as in the released data, in the range that the data set has or in "
-        "all of black to white (release), or each target's own contrast (library)",
+        "all of black to white (release), or as the library has them (library): a target's own "
+        "contrast, a frame's raw gray levels",
         among=("scaled", "release", "library"),
     )
     flatten: float = option(
@@ -124,7 +128,7 @@ class PasteConfig(Settings):
     @property
     def library_kind(self) -> str:
         """Kind of the library that `source` asks for."""
-        return "regions" if self.source == "scene" else "targets"
+        return LIBRARY_KINDS[self.source]
 
     @property
     def window_px(self) -> int:
@@ -137,7 +141,7 @@ class PasteConfig(Settings):
 PROFILES: dict[str, PasteConfig] = {
     "bag-cp": PasteConfig(),
     "release": PasteConfig(
-        source="scene", level="release", flatten=1.0, rotate="gaussian", min_increment=0.0
+        source="frames", level="library", flatten=1.0, rotate="gaussian", min_increment=0.0
     ),
     "paper": PasteConfig(
         level="library",
@@ -153,7 +157,7 @@ PROFILES: dict[str, PasteConfig] = {
     "copy-paste": PasteConfig(region="anywhere", fusion="copy", arrangement="sparse"),
 }
 TARGET_PROFILES = tuple(name for name, c in PROFILES.items() if c.library_kind == "targets")
-"""Those that paste targets, which are all that a training can: it has no library of regions."""
+"""Those that paste targets, which are all that a training can: it has no library of frames."""
 
 
 def profile_named(name: Any, what: str = "profile") -> PasteConfig:

@@ -21,7 +21,7 @@ def broken_rule(
     masks : ndarray, (K, S, S), bool
     sizes : ndarray, (K, 2), int
     kind : str
-        ``targets`` or ``regions``.
+        One of `densesirst_gen.paste.library.KINDS`.
     """
     if len(patches) == 0:
         return None
@@ -43,12 +43,13 @@ def _rules(
     beyond = _beyond(sizes, side)
     yield (masks & beyond).any(axis=(1, 2)), "its mask must lie within its size"
     yield ((patches != 0) & beyond).any(axis=(1, 2)), "its patch must be 0 beyond its size"
-    if kind == "targets":
+    if kind != "regions":
         yield (least < 0) | (most > WHITE), f"its gray levels must be within 0..{WHITE}"
+    if kind == "targets":
         peaks = np.where(masks, patches, 0).max(axis=(1, 2))
         yield peaks <= 0, "nothing of it is brighter than its background"
     else:
-        yield np.full(len(most), most.max() <= 0), "some region must be brighter than black"
+        yield np.full(len(most), most.max() <= 0), f"some {kind[:-1]} must be brighter than black"
 
 
 def _beyond(sizes: np.ndarray, side: int) -> np.ndarray:

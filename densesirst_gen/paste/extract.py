@@ -1,4 +1,4 @@
-"""Making a library: targets cut out of scenes, or regions of scenes sampled down to patches."""
+"""Making a library: targets cut out of scenes, or whole scenes brought to patch size."""
 
 from __future__ import annotations
 
@@ -101,22 +101,13 @@ MOST_BYTES = MAX_BYTES * 9 // 10
 DEFAULT_FILTER = TargetFilter()
 
 
-REGIONS_PER_SCENE = 128
-
-
-REGION_PX = (60, 250)
-
-
-REGION_PATCH = 5
-
-
 def stack_entries(
     entries: list[dict[str, Any]],
     kind: str,
     left_out: dict[str, int],
     counts: Mapping[str, Counts] | None = None,
 ) -> TargetLibrary:
-    """A library of what `extract_targets` or `extract_regions` returned.
+    """A library of what `extract_targets` or `extract_frame` returned.
 
     Parameters
     ----------
@@ -183,53 +174,24 @@ def filled(library: TargetLibrary, origin: object) -> TargetLibrary:
     raise LibraryError(f"{origin}: nothing fit for a library of {library.kind} ({why})")
 
 
-def extract_regions(scene: Scene, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Sample random regions of a scene down to patches (method, 1.4).
+def extract_frame(scene: Scene, patch_px: int) -> list[dict[str, Any]]:
+    """A whole scene brought to a patch by nearest neighbour, its gray levels as they are.
 
-    128 regions of 60 to 250 pixels on each side (at most the image's own), sampled bilinearly on a
-    5 x 5 grid.
+    Row i of the patch is row ``floor(i * H / patch_px)`` of the image, columns likewise. What lies
+    beyond black or white is cut; pixels without data have the median of the others.
 
     Parameters
     ----------
     scene : Scene
-    rng : numpy.random.Generator
+    patch_px : int
+        Side of the patch, at least 1.
 
     Returns
     -------
     list of dict
-        ``patch``, ``mask``, ``source``.
+        One entry: ``patch``, ``mask`` (all of it), ``source`` (the scene's name).
     """
-    boxes = _random_boxes(scene.shape, REGION_PX, rng.random((REGIONS_PER_SCENE, 4)))
-    patches = _sample_regions(scene, boxes, REGION_PATCH)
-    mask = np.ones((REGION_PATCH, REGION_PATCH), bool)
-    return [
-        {"patch": patch, "mask": mask, "source": f"{scene.name}@{','.join(map(str, box))}"}
-        for patch, box in zip(patches, boxes.tolist(), strict=True)
-    ]
-
-
-def _random_boxes(
-    shape: tuple[int, int], side: tuple[int, int], uniforms: np.ndarray
-) -> np.ndarray:
-    """(n, 4) xyxy boxes inside the image, from (n, 4) uniforms: width, height, x, y."""
-    frame = np.array(shape[::-1])
-    extent = np.floor(side[0] + uniforms[:, :2] * (side[1] - side[0] + 1))
-    extent = np.minimum(extent, frame)
-    corner = np.floor(uniforms[:, 2:] * (frame - extent + 1))
-    return np.concatenate([corner, corner + extent], axis=1).astype(np.int64)
-
-
-def _sample_regions(scene: Scene, boxes: np.ndarray, patch_px: int) -> np.ndarray:
-    """Bilinear samples at the centres of a patch_px x patch_px grid over each box, gray levels."""
-    centres = (np.arange(patch_px) + 0.5) / patch_px
-    cols = boxes[:, :1] + centres * (boxes[:, 2:3] - boxes[:, :1]) - 0.5
-    rows = boxes[:, 1:2] + centres * (boxes[:, 3:] - boxes[:, 1:2]) - 0.5
-    top, left = np.floor(rows).astype(int), np.floor(cols).astype(int)
-    down, right = (rows - top)[:, :, None], (cols - left)[:, None, :]
-    values = np.zeros((len(boxes), patch_px, patch_px))
-    for i, weight_row in ((0, 1 - down), (1, down)):
-        for j, weight_col in ((0, 1 - right), (1, right)):
-            r = np.clip(top + i, 0, scene.shape[0] - 1)[:, :, None]
-            c = np.clip(left + j, 0, scene.shape[1] - 1)[:, None, :]
-            values += weight_row * weight_col * scene.filled[r, c]
-    return gray_levels(values, scene.levels).astype(np.float32)
+    rows, cols = (np.arange(patch_px) * side // patch_px for side in scene.shape)
+    values = scene.filled[np.ix_(rows, cols)].astype(np.float64)
+    patch = gray_levels(values, scene.levels).clip(0, 255).astype(np.float32)
+    return [{"patch": patch, "mask": np.ones(patch.shape, bool), "source": scene.name}]

@@ -1,8 +1,10 @@
-"""The target library: small patches with their local background removed, and their origin.
+"""The target library: small patches, and their origin.
 
-Two kinds share one record. A *targets* library holds real targets; a *regions* library holds random
-regions of scenes, sampled down to a patch, which is what the released data were textured with.
-Gray levels are 8-bit ones, whatever the bit depth of the donor.
+Three kinds share one record. A *targets* library holds real targets, their local background
+removed. A *frames* library holds whole images at patch size, as they are: that is what the released
+data are made of. A *regions* library holds random regions of scenes sampled down to a patch: it was
+made for the profile ``release`` before that was known, and is still read, so that what was built
+with it can be replayed. Gray levels are 8-bit ones, whatever the bit depth of the donor.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from densesirst_gen.paste.entries import broken_rule
 from densesirst_gen.paste.npz import NpzError, read_arrays
 from densesirst_gen.scene.counts import Counts
 
-KINDS = ("targets", "regions")
+KINDS = ("targets", "frames", "regions")
 FORMAT = "densesirst-gen/library@1"
 PEAK_FLOOR = 2.0
 ARRAYS = {
@@ -51,15 +53,15 @@ class TargetLibrary:
     ----------
     patches : ndarray, (K, S, S), float32
         Gray levels above the local background (kind ``targets``, 0..255 and not all 0 on the mask)
-        or as they are (``regions``, finite).
+        or as they are (``frames``, 0..255; ``regions``, finite; not all 0 or below).
     masks : ndarray, (K, S, S), bool
         The target inside its patch; never empty.
     sizes : ndarray, (K, 2), int32
         Rows and columns in use, 1..S; the rest of a patch is zero.
     sources : ndarray, (K,), str
-        Origin: ``scene#label``, or ``scene@x0,y0,x1,y1`` for a region.
+        Origin: ``scene#label``, for a frame ``scene``, for a region ``scene@x0,y0,x1,y1``.
     kind : str
-        ``targets`` or ``regions``.
+        One of `KINDS`.
     left_out : dict of str to int
         How many targets were left out at extraction, by reason.
     counts : dict of str to Counts
@@ -107,8 +109,8 @@ class TargetLibrary:
         return len(self.patches)
 
     def peak_of(self, patch: np.ndarray) -> float:
-        """Peak of a patch, gray levels: that of a target, the mean of a region; at least 2."""
-        peak = patch.max() if self.kind == "targets" else patch.mean()
+        """Gray levels that a patch is a multiple of: its peak, of a region its mean; at least 2."""
+        peak = patch.mean() if self.kind == "regions" else patch.max()
         return max(float(peak), PEAK_FLOOR)
 
     @property

@@ -17,7 +17,7 @@ class Shapes(NamedTuple):
     Parameters
     ----------
     shapes : ndarray, (K, P, P), float64
-        Patches with peak 1: that of a target is 1, the mean of a region is 1.
+        Patches whose peak is 1; of a region of scenes, the mean.
     masks : ndarray, (K, P, P), float64
         1 where the target is.
     sizes : ndarray, (K, 2), int64

@@ -93,9 +93,9 @@ def check_laws(batch: dict[str, Any], result: BatchResult, config: PasteConfig) 
 
 
 @pytest.mark.parametrize("switch", ["bag-cp", "paper", "sparse", "anywhere", "small patches"])
-def test_laws_hold(switch: str, targets: TargetLibrary, regions: TargetLibrary) -> None:
+def test_laws_hold(switch: str, libraries: dict[str, TargetLibrary]) -> None:
     config = config_of(switch)
-    aug, batch = BatchBagCopyPaste(library_for(config, targets, regions), config), some_batch(6)
+    aug, batch = BatchBagCopyPaste(library_for(config, libraries), config), some_batch(6)
     kept = {name: tensor.clone() for name, tensor in batch.items()}
     assert check_laws(batch, aug(**batch, draws=seeded(aug, 6)), config) > 20
     for name, tensor in kept.items():

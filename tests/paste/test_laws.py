@@ -67,13 +67,11 @@ def check_laws(scene: Scene, library: TargetLibrary, config: PasteConfig, seed: 
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_laws_hold(
-    config: PasteConfig, dtype: type, targets: TargetLibrary, regions: TargetLibrary
-) -> None:
+def test_laws_hold(config: PasteConfig, dtype: type, libraries: dict[str, TargetLibrary]) -> None:
     sky = np.zeros((96, 128), bool)
     sky[:60] = True
     scene = make_scene(dtype=dtype, sky=sky)
-    library = library_for(config, targets, regions)
+    library = library_for(config, libraries)
     n_pasted = sum(len(check_laws(scene, library, config, seed)) for seed in range(8))
     assert n_pasted > 8
 
@@ -86,8 +84,7 @@ def test_laws_hold(
     st.integers(0, 250),
 )
 def test_laws_hold_on_any_sky(
-    targets: TargetLibrary,
-    regions: TargetLibrary,
+    libraries: dict[str, TargetLibrary],
     switch: str,
     shape: tuple[int, int],
     seed: int,
@@ -102,13 +99,13 @@ def test_laws_hold_on_any_sky(
     ]
     scene = Scene("any", image, label_mask(mask), sky)
     config = config_of(switch)
-    check_laws(scene, library_for(config, targets, regions), config, seed)
+    check_laws(scene, library_for(config, libraries), config, seed)
 
 
 def test_rendering_twice_and_from_json_is_the_same(
-    config: PasteConfig, targets: TargetLibrary, regions: TargetLibrary
+    config: PasteConfig, libraries: dict[str, TargetLibrary]
 ) -> None:
-    scene, library = make_scene(), library_for(config, targets, regions)
+    scene, library = make_scene(), library_for(config, libraries)
     plan = make_plan(scene, library, config, scene_rng(3, "scene"))
     again = PastePlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert (again.pastes == plan.pastes).all()

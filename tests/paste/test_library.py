@@ -12,9 +12,7 @@ from scenes import make_scene, round_targets
 from densesirst_gen.paste.extract import (
     TargetFilter,
     build_library,
-    extract_regions,
     extract_targets,
-    stack_entries,
 )
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.paste.shapes import shapes_at
@@ -94,27 +92,3 @@ def test_shapes_have_level_one(targets: TargetLibrary, resize: str, flatten: flo
         assert masks[k, :height, :width].any()
         assert not masks[k, height:].any()
         assert not shapes[k, :, width:].any()
-
-
-def test_regions_are_sampled_inside_their_scene() -> None:
-    scene = make_scene((64, 400), targets=0)
-    entries = extract_regions(scene, np.random.default_rng(0))
-    for entry in entries:
-        x0, y0, x1, y1 = map(int, entry["source"].split("@")[1].split(","))
-        assert 0 <= x0 < x1 <= 400
-        assert 0 <= y0 < y1 <= 64
-        window = scene.image[y0:y1, x0:x1]
-        assert window.min() - 1 <= entry["patch"].min() <= entry["patch"].max() <= window.max() + 1
-    library = stack_entries(entries, "regions", {})
-    shapes = shapes_at(library, 5, "stretch", 1.0).shapes
-    assert shapes.mean(axis=(1, 2)) == pytest.approx(np.ones(len(library)), rel=1e-6)
-
-
-def test_a_flat_ramp_is_sampled_at_its_centres() -> None:
-    """Bilinear at ((i + 1/2) / 5 of the box) - 1/2: a ramp gives these values themselves."""
-    ramp = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
-    scene = Scene("ramp", ramp, np.zeros(ramp.shape, np.int32))
-    for entry in extract_regions(scene, np.random.default_rng(1))[:20]:
-        x0, _, x1, _ = map(int, entry["source"].split("@")[1].split(","))
-        expected = x0 + (np.arange(5) + 0.5) / 5 * (x1 - x0) - 0.5
-        assert entry["patch"] == pytest.approx(np.tile(expected, (5, 1)), abs=1e-3)

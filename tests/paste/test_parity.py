@@ -37,7 +37,8 @@ SHAPE = (100, 150)
 N_SCENES = 5
 DTYPES = (np.uint8, np.uint16, np.float32)
 CASES = [("bag-cp", dtype) for dtype in DTYPES] + [
-    ("release", np.uint8),
+    *(("release", dtype) for dtype in DTYPES),
+    ("earlier release", np.uint8),
     ("paper", np.uint16),
     ("anywhere", np.uint8),
     ("copy", np.float32),
@@ -86,10 +87,10 @@ def assert_same_plan(found: PastePlan, expected: PastePlan) -> None:
 
 @pytest.mark.parametrize(("switch", "dtype"), CASES)
 def test_the_same_draws_give_the_same_plans_pixels_and_labels(
-    switch: str, dtype: type, targets: TargetLibrary, regions: TargetLibrary
+    switch: str, dtype: type, libraries: dict[str, TargetLibrary]
 ) -> None:
     config = config_of(switch)
-    library = library_for(config, targets, regions)
+    library = library_for(config, libraries)
     scenes, aug = some_scenes(dtype), BatchBagCopyPaste(library, config)
     plans = [
         make_plan(scene, library, config, scene_rng(seed, "x")) for seed, scene in enumerate(scenes)
