@@ -19,7 +19,7 @@ from densesirst_gen.files.regular import NotRegularError, check_regular
 if TYPE_CHECKING:
     from densesirst_gen.datasets import Dataset, ReadAs
 
-LAYOUTS = ("sirst", "devkit", "folders", "coco", "yolo", "voc", "labelme", "cvat", "plain")
+LAYOUTS = ("sirst", "devkit", "hf", "folders", "coco", "yolo", "voc", "labelme", "cvat", "plain")
 MASKS_FROM = ("boxes", "points")
 DIALECTS = ("sirst", "densesirst", "devkit")
 FAILED, USAGE, SET_ASIDE, PROBLEMS, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
