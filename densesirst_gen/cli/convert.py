@@ -45,9 +45,13 @@ TARGETS = (
 )
 
 
-def _writable(_: click.Context, __: click.Parameter, to: str) -> str:
-    """The format, if what is needed to write it is installed."""
+def check_format(to: str) -> None:
+    """ClickException if what is needed to write a format is not installed."""
     check_installed(*["pyarrow"] * (to == "parquet"))
+
+
+def _writable(_: click.Context, __: click.Parameter, to: str) -> str:
+    check_format(to)
     return to
 
 

@@ -14,10 +14,11 @@ from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_files
+from densesirst_gen.files.atomic import PARTS, RefusedError, atomic_file, file_digest, write_files
 from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
 from densesirst_gen.files.codec import CodecError, read_head
-from densesirst_gen.files.folder import BuildFolder
+from densesirst_gen.files.folder import MANIFEST, BuildFolder
+from densesirst_gen.files.objects import read_object
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.formats import CATEGORY, FORMATS, Ending, Format, mask_png
 from densesirst_gen.labels.item import Item, image_file, load_item
@@ -136,6 +137,31 @@ def convert(
             raise LossError(_refusal(out, to, found))
         _finish(folder, dataset, out, form, found)
     return found
+
+
+def is_converted(source: Path, out: Path, to: str) -> bool:
+    """Whether a folder holds a dataset of ours in some format, made of it as it is now.
+
+    Raises
+    ------
+    RefusedError
+        If it holds something else.
+    """
+    if not (out / MANIFEST).exists():
+        check_new(out)
+        return False
+    manifest = read_object(out / MANIFEST, "a manifest")
+    made = {"to": to, **_own_list(source)}
+    said = {**manifest.get("source", {}), **manifest.get("recipe", {})}
+    if any(said.get(name) != value for name, value in made.items()):
+        raise RefusedError(f"{out} was not made of {source} as it is: name another, or --overwrite")
+    return True
+
+
+def _own_list(source: Path) -> Record:
+    """The SHA-256 of the list of checksums of a folder of ours, by which it is known again."""
+    path = source / CHECKSUMS
+    return {"files_sha256": file_digest(path)} if path.is_file() else {}
 
 
 def has_deep_images(dataset: Dataset) -> bool:
@@ -283,7 +309,7 @@ def _content(folder: BuildFolder, dataset: Dataset, found: Converted) -> Record:
     """Of the manifest."""
     return {
         "recipe": folder.recipe,
-        "source": {"layout": dataset.layout, "name": dataset.root.name},
+        "source": {"layout": dataset.layout, "name": dataset.root.name, **_own_list(dataset.root)},
         "conventions": {
             "category": CATEGORY,
             "boxes": f"XML: dialect {folder.recipe['voc_dialect'] or 'none'}; others half-open",
