@@ -234,18 +234,16 @@ def progress_bar(
     quiet: bool, unit: str = "scene"
 ) -> Iterator[Callable[[Iterable[Any], int], Iterator[Any]]]:
     """A bar for one series of results after the other."""
-    from tqdm import tqdm
-
     hidden = quiet or not sys.stderr.isatty() or bool(os.environ.get("CI"))
-    with tqdm(unit=unit, file=sys.stderr, disable=hidden, leave=False) as bar:
 
-        def watched(results: Iterable[Any], total: int) -> Iterator[Any]:
-            bar.reset(total)
-            for result in results:
-                yield result
-                bar.update()
+    def shown(results: Iterable[Any], total: int) -> Iterator[Any]:
+        if hidden or not total:
+            return iter(results)
+        from densesirst_gen.cli.progress import watched
 
-        yield watched
+        return watched(results, total, unit=unit, file=sys.stderr)
+
+    yield shown
 
 
 common_options = (
