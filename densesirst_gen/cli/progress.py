@@ -16,7 +16,7 @@ AT_FIRST = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 THEN = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
 
 
-class Bar(tqdm):  # type: ignore[type-arg]
+class Bar(tqdm):
     """tqdm with the time that is left only where it can be told."""
 
     @property

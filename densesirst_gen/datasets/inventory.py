@@ -268,7 +268,8 @@ def _is_mask(folder: str, token: str, vote: bool | None) -> bool:
     """What the files hold, else what they are called."""
     if vote is not None:
         return vote
-    return bool(MASK_WORD.search(folder) or MASK_WORD.search(token))
+    words = (MASK_WORD, SKY_WORD)
+    return any(word.search(folder) or word.search(token) for word in words)
 
 
 # ---- labels
