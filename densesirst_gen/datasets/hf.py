@@ -138,12 +138,13 @@ def _shape(one: Mapping[str, Any], size: tuple[int, int]) -> Shape:
 
 def _splits(rows: Mapping[str, Row]) -> Splits:
     """The lists that lines say their image is in; else those of the folder are found."""
-    splits: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(rows):
-        said = rows[name].said.get("splits")
-        for split in said if isinstance(said, list) else []:
-            splits[str(split)].append(name)
-    return {split: tuple(members) for split, members in splits.items()}
+    splits: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name, row in rows.items():
+        lists, places = (row.said.get(key) for key in ("splits", "places_in_splits"))
+        for k, split in enumerate(lists if isinstance(lists, list) else []):
+            place = places[k] if isinstance(places, list) and k < len(places) else 0
+            splits[str(split)].append((place if isinstance(place, int) else 0, name))
+    return {split: tuple(name for _, name in sorted(found)) for split, found in splits.items()}
 
 
 def _with_row(scene: SceneFile, row: Row) -> SceneFile:

@@ -23,6 +23,7 @@ from densesirst_gen.labels.whole_webdataset import webdataset_files
 File = tuple[str, bytes]
 Splits = Mapping[str, Sequence[str]]
 CATEGORY = "Target"
+LABEL_MAP = f"# label:color_rgb:parts:actions\nbackground:0,0,0::\n{CATEGORY}:128,0,0::\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +194,19 @@ def _lists(folder: str) -> Callable[[Ending], Iterator[File]]:
     return lists
 
 
+def _voc_lists(end: Ending) -> Iterator[File]:
+    """As VOC calls them: of each part the last becomes ``train``, ``val``, ``trainval``, ``test``.
+
+    datumaro passes over lists with ``_`` in their names. It and CVAT refuse labels that are not
+    VOC's own unless ``labelmap.txt`` has them.
+    """
+    last = {part_of(split): split for split in sorted(end.splits) if part_of(split)}
+    for split, members in end.splits.items():
+        name = part_of(split) if split in last.values() else split
+        yield f"ImageSets/Main/{name}.txt", _lines(members)
+    yield "labelmap.txt", LABEL_MAP.encode()
+
+
 def _img_idx(end: Ending) -> Iterator[File]:
     """BasicIRSTD asks for ``train_NAME.txt`` and ``test_NAME.txt``, NAME being the folder's."""
     renamed: dict[str, str] = {}
@@ -217,7 +231,7 @@ FORMATS = {
         needs_masks=True,
         dialect="sirst",
     ),
-    "voc": Format("JPEGImages", BOTH, _voc, _lists("ImageSets/Main"), dialect="devkit"),
+    "voc": Format("JPEGImages", BOTH, _voc, _voc_lists, dialect="devkit"),
     "coco": Format(
         "images",
         BOTH,

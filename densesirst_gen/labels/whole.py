@@ -101,10 +101,10 @@ def parts_of_scenes(splits: Mapping[str, Sequence[str]], names: Iterable[str]) -
     return {name: parts.get(name, rest) for name in names}
 
 
-def lists_of_scenes(splits: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Scene -> the lists that it is in."""
-    found: dict[str, list[str]] = {}
+def lists_of_scenes(splits: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[str, int]]]:
+    """Scene -> the lists that it is in, and its place in each, from 0 on."""
+    found: dict[str, list[tuple[str, int]]] = {}
     for split in sorted(splits):
-        for name in splits[split]:
-            found.setdefault(name, []).append(split)
+        for place, name in enumerate(splits[split]):
+            found.setdefault(name, []).append((split, place))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -22,19 +22,20 @@ from densesirst_gen.labels.card import card
 from densesirst_gen.labels.shards import shards
 from densesirst_gen.labels.whole import Whole, lists_of_scenes
 
+Lists = Mapping[str, Sequence[tuple[str, int]]]
 ENDS = {"image": "", "mask": ".mask", "sky": ".sky"}
 
 
 def webdataset_files(whole: Whole) -> dict[str, str]:
     """Write the shards and the card; path -> SHA-256."""
     _check_keys(whole)
-    written, parts = [], {}
+    written, parts, lists = [], {}, lists_of_scenes(whole.splits)
     sizes = {record["name"]: record["n_bytes"] for record in whole.records()}
     for part, members in whole.by_part().items():
         rows = whole.rows(_beside, set(members))
         for number, group in enumerate(shards((name, sizes[name]) for name in members)):
             written.append(f"{part}-{number:06d}.tar")
-            _write(whole, written[-1], islice(rows, len(group)))
+            _write(whole, written[-1], islice(rows, len(group)), lists)
         parts[part] = f"{part}-*.tar"
     with whole.write("README.md") as file:
         file.write(card("webdataset", whole, [parts]).encode())
@@ -55,14 +56,15 @@ def _key(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _write(whole: Whole, shard: str, rows: Iterable[tuple[Record, Record]]) -> None:
-    lists = lists_of_scenes(whole.splits)
+def _write(whole: Whole, shard: str, rows: Iterable[tuple[Record, Record]], lists: Lists) -> None:
     with (
         whole.write(shard) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar,
     ):
         for record, row in rows:
-            row = {**row, "splits": lists.get(record["name"], [])}
+            places = lists.get(record["name"], [])
+            row["splits"] = [split for split, _ in places]
+            row["places_in_splits"] = [place for _, place in places]
             key = _key(record["name"])
             _add(tar, f"{key}.json", canonical_json(row).encode())
             for place in record["places"].values():

@@ -18,7 +18,7 @@ from densesirst_gen.files.atomic import write_files
 from densesirst_gen.labels.shards import shards
 from densesirst_gen.scene.annotate import annotate
 
-SPLITS = {"train_v2": ("000", "001"), "val_v2": ("002",)}
+SPLITS = {"train_v2": ("001", "000"), "val_v2": ("002",)}
 
 
 def devkit(root: Path, splits: dict[str, tuple[str, ...]] = SPLITS) -> Path:
