@@ -8,6 +8,7 @@ from pathlib import Path
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset
+from densesirst_gen.datasets.dialects import READERS
 from densesirst_gen.datasets.size_words import size_category
 from densesirst_gen.paste.config import PasteConfig, toml_text
 from densesirst_gen.version import __version__
@@ -44,6 +45,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         sky=_table_words(summary.sky),
         n_set_aside=len(summary.set_aside),
         dialect=recipe.voc_dialect,
+        readers=READERS[recipe.voc_dialect],
         seed=recipe.seed,
         toml=toml_text(recipe.config),
         source_words=_source_words(recipe.config),
