@@ -3,6 +3,7 @@
 python scripts/benchmark.py build [--backgrounds DIR] [--sky DIR] [--rounds 3]
 python scripts/benchmark.py render [--rounds 30]
 python scripts/benchmark.py stats [--backgrounds DIR] [--rounds 3]
+python scripts/benchmark.py convert --backgrounds DIR [--to coco yolo ...] [--rounds 3]
 python scripts/benchmark.py online | gpu [--rounds 30]     (needs torch)
 python scripts/benchmark.py sky [--rounds 30]
 python scripts/benchmark.py detectors [--width 1] [--sizes 256 512] [--rounds 3]     (needs torch)
@@ -45,12 +46,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "what",
-        choices=["build", "render", "stats", "online", "gpu", "sky", "detectors", "floor"],
+        choices=[
+            "build",
+            "render",
+            "stats",
+            "convert",
+            "online",
+            "gpu",
+            "sky",
+            "detectors",
+            "floor",
+        ],
     )
     parser.add_argument("--backgrounds", default="demo")
     parser.add_argument("--sky")
     parser.add_argument("--out", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--to", nargs="+", default=["coco", "yolo"], help="formats of convert")
     parser.add_argument("--width", type=float, default=1, help="share of each detector's channels")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="of the images")
     ways = ["channels-last", "bf16", "fused", "compile"]
@@ -62,6 +74,8 @@ def main() -> None:
         benchmark_build(args.backgrounds, args.sky, args.rounds or 3)
     elif args.what == "stats":
         benchmark_stats(args.backgrounds, args.sky, args.rounds or 3)
+    elif args.what == "convert":
+        benchmark_convert(args.backgrounds, args.to, args.rounds or 3)
     elif args.what in ("online", "gpu"):
         import benchmark_online
 
@@ -150,10 +164,11 @@ def _tell(n: int, times: dict[str, list[float]], memory: dict[str, int]) -> None
     print("peak memory of one process: " + ", ".join(f"{k} {v} MB" for k, v in memory.items()))
 
 
-def _timed(arguments: Sequence[str]) -> tuple[float, int]:
+def _timed(arguments: Sequence[str], codes: tuple[int, ...] = (0,)) -> tuple[float, int]:
     """Seconds of wall time and peak memory (MB) of the largest process of a command."""
     code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "import resource, subprocess, sys; ended = subprocess.run(sys.argv[1:]).returncode;"
+        f"assert ended in {codes};"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )
     command = [sys.executable, "-m", "densesirst_gen", *arguments]
@@ -184,6 +199,31 @@ def benchmark_stats(folder: str, sky: str | None, rounds: int) -> None:
     _tell(len(dataset.scenes), times, memory)
     print(f"jobs 1 takes {ratio(times['jobs 1'], times['floor'])} times the floor")
     print(f"jobs 2 takes {ratio(times['jobs 2'], times['floor'])} times the floor")
+
+
+def benchmark_convert(folder: str, formats: Sequence[str], rounds: int) -> None:
+    """Each format and validate with one and two jobs, against decoding each file once."""
+    dataset = _dataset(folder, None)
+    commands = {"validate": ["validate", folder]}
+    for to in formats:
+        commands[to] = ["convert", folder, "OUT", "--to", to, "--allow-loss"]
+    times: dict[str, list[float]] = {"floor": []}
+    memory = {}
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for source in dataset.scenes:
+            _decode(source)
+        times["floor"].append(time.perf_counter() - start)
+        for what, words in commands.items():
+            for jobs in (1, 2):
+                name = f"{what}, jobs {jobs}"
+                with tempfile.TemporaryDirectory() as out:
+                    given = [word.replace("OUT", f"{out}/new") for word in words]
+                    seconds, memory[name] = _timed([*given, "-q", "-j", str(jobs)], (0, 4))
+                times.setdefault(name, []).append(seconds)
+    _tell(len(dataset.scenes), times, memory)
+    for name in memory:
+        print(f"{name} takes {ratio(times[name], times['floor'])} times the floor")
 
 
 def _decode(source: SceneFile) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset
+from densesirst_gen.datasets.dialects import READERS
+from densesirst_gen.datasets.size_words import size_category
 from densesirst_gen.paste.config import toml_text
 from densesirst_gen.version import __version__
 
@@ -28,7 +30,6 @@ LIBRARY = {
     "regions": "the regions of scenes that were pasted, shrunk, and which scene each comes from",
 }
 """What a library holds, by kind."""
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, picture: bool) -> str:
@@ -47,7 +48,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
     template = files("densesirst_gen.build") / "card.md"
     return template.read_text(encoding="utf-8").format(
         name=f"Dense clusters on {source}",
-        size=next((text for limit, text in SIZES if summary.n_scenes < limit), "n>1M"),
+        size=size_category(summary.n_scenes),
         version=__version__,
         source=source,
         picture="![scenes, whole and enlarged, with their masks](preview.png)\n\n" * picture,
@@ -62,6 +63,7 @@ def dataset_card(dataset: Dataset, recipe: Recipe, summary: BuildSummary, *, pic
         sky=_table_words(summary.sky),
         n_set_aside=len(summary.set_aside),
         dialect=recipe.voc_dialect,
+        readers=READERS[recipe.voc_dialect],
         seed=recipe.seed,
         toml=toml_text(recipe.config),
         source_words=PASTED[recipe.config.source],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from densesirst_gen.cli.also import also_option, check_also, write_also
 from densesirst_gen.cli.options import (
     DIALECTS,
     EXIT_CODES,
@@ -139,6 +140,7 @@ def _flag_hint(error: ConfigError) -> str:
     show_default=True,
     help="of the box files: what mmdet and BAFE-Net read, as published, or 1-based inclusive",
 )
+@also_option
 @click.option("--resume", is_flag=True, help="go on with an interrupted build")
 @click.option("--overwrite", is_flag=True, help="replace an earlier build, nothing else")
 @click.option("--dry-run", is_flag=True, help="plan everything, write nothing")
@@ -165,6 +167,7 @@ def build(
     jobs: int,
     device: str,
     voc_dialect: str,
+    also: tuple[str, ...],
     resume: bool,
     overwrite: bool,
     dry_run: bool,
@@ -197,6 +200,8 @@ def build(
     introduce(dataset, quiet=quiet, more=[doubts] if doubts else [])
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
+    if not dry_run:
+        check_also(folder, also, resume=resume, overwrite=overwrite)
     notes = [] if dataset.splits else [NO_SPLIT]
     recipe = Recipe(chosen, seed, copies, voc_dialect, sky_confidence, sky_margin)
     with progress_bar(quiet) as progress:
@@ -216,7 +221,8 @@ def build(
             tell=notes.append,
         )
     tell_notes(not_yet_told(notes, [scene.mask for scene in dataset.scenes]), quiet=quiet)
-    _tell(summary, folder, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    beside = [] if dry_run else write_also(folder, also, jobs=jobs, quiet=quiet)
+    _tell(summary, folder, beside, dry_run=dry_run, quiet=quiet, as_json=as_json)
     if strict and summary.set_aside:
         sys.exit(SET_ASIDE)
 
@@ -254,12 +260,21 @@ def _load_library(path: Path | None) -> TargetLibrary | None:
 
 
 def _tell(
-    summary: BuildSummary, folder: Path, *, dry_run: bool, quiet: bool, as_json: bool
+    summary: BuildSummary,
+    folder: Path,
+    beside: list[Path],
+    *,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     for name, reason in summary.set_aside.items():
         click.echo(printable(f"set aside {name}: {reason}"), err=True)
     if as_json:
         values = {"schema": "densesirst-gen/build@1", "out": str(folder), "dry_run": dry_run}
+        values |= {"also": list(map(str, beside))} if beside else {}
         click.echo(json.dumps({**values, **asdict(summary)}))
     elif not quiet:
         click.echo(f"{'would write ' if dry_run else ''}{folder}: {summary.line()}")
+        for path in beside:
+            click.echo(printable(f"{path}: the same in another format"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from densesirst_gen.cli.installed import check_installed
 from densesirst_gen.cli.options import (
     DIALECTS,
     EXIT_CODES,
@@ -30,8 +31,37 @@ if TYPE_CHECKING:
     from densesirst_gen.datasets import ReadAs
     from densesirst_gen.labels.convert import Converted
 
-TARGETS = ("devkit", "voc", "coco", "yolo", "yolo-seg", "basicirstd", "masks")
-to_option = click.option("--to", type=click.Choice(TARGETS), required=True, help="format to write")
+TARGETS = (
+    "devkit",
+    "voc",
+    "coco",
+    "yolo",
+    "yolo-seg",
+    "basicirstd",
+    "masks",
+    "hf",
+    "webdataset",
+    "parquet",
+)
+
+
+def check_format(to: str) -> None:
+    """ClickException if what is needed to write a format is not installed."""
+    check_installed(*["pyarrow"] * (to == "parquet"))
+
+
+def _writable(_: click.Context, __: click.Parameter, to: str) -> str:
+    check_format(to)
+    return to
+
+
+to_option = click.option(
+    "--to",
+    type=click.Choice(TARGETS),
+    required=True,
+    callback=_writable,
+    help="format to write",
+)
 loss_option = click.option(
     "--allow-loss", is_flag=True, help="write although something is lost, and tell it"
 )
@@ -79,9 +109,10 @@ def convert(
     only. Targets in and out are counted, and nothing is written unless they are equal. DST must
     be new.
     """
+    from densesirst_gen.datasets.dialects import READERS
     from densesirst_gen.labels.convert import VIEW8, has_deep_images
     from densesirst_gen.labels.convert import convert as converted
-    from densesirst_gen.labels.formats import FORMATS, READERS
+    from densesirst_gen.labels.formats import FORMATS
     from densesirst_gen.labels.new_folder import check_new
 
     dialect = voc_dialect or FORMATS[to].dialect

@@ -6,7 +6,12 @@ from importlib.util import find_spec
 
 import click
 
-EXTRAS = {"tensorboard": "tensorboard", "matplotlib": "'densesirst_gen[plot]'"}
+EXTRAS = {
+    "tensorboard": "tensorboard",
+    "matplotlib": "'densesirst_gen[plot]'",
+    "pyarrow": "'densesirst_gen[parquet]'",
+    "jinja2": "'densesirst_gen[report]'",
+}
 """Other modules come with ``densesirst_gen[train]``."""
 
 

@@ -19,7 +19,7 @@ from densesirst_gen.files.regular import NotRegularError, check_regular
 if TYPE_CHECKING:
     from densesirst_gen.datasets import Dataset, ReadAs
 
-LAYOUTS = ("sirst", "devkit", "folders", "coco", "yolo", "voc", "labelme", "cvat", "plain")
+LAYOUTS = ("sirst", "devkit", "hf", "folders", "coco", "yolo", "voc", "labelme", "cvat", "plain")
 MASKS_FROM = ("boxes", "points")
 DIALECTS = ("sirst", "densesirst", "devkit")
 FAILED, USAGE, SET_ASIDE, PROBLEMS, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
@@ -234,18 +234,16 @@ def progress_bar(
     quiet: bool, unit: str = "scene"
 ) -> Iterator[Callable[[Iterable[Any], int], Iterator[Any]]]:
     """A bar for one series of results after the other."""
-    from tqdm import tqdm
-
     hidden = quiet or not sys.stderr.isatty() or bool(os.environ.get("CI"))
-    with tqdm(unit=unit, file=sys.stderr, disable=hidden, leave=False) as bar:
 
-        def watched(results: Iterable[Any], total: int) -> Iterator[Any]:
-            bar.reset(total)
-            for result in results:
-                yield result
-                bar.update()
+    def shown(results: Iterable[Any], total: int) -> Iterator[Any]:
+        if hidden or not total:
+            return iter(results)
+        from densesirst_gen.cli.progress import watched
 
-        yield watched
+        return watched(results, total, unit=unit, file=sys.stderr)
+
+    yield shown
 
 
 common_options = (

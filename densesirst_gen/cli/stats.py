@@ -166,8 +166,11 @@ def _opened(
     hint: str = "DIR",
     quiet: bool,
 ) -> list[SceneFile]:
+    from densesirst_gen.labels.readers import dialect_note
+
     dataset = open_dataset(folder, read_as, sky, hint, counts=counts)
-    introduce(dataset, quiet=quiet)
+    if not quiet:
+        introduce(dataset, quiet=quiet, more=filter(None, [dialect_note(dataset)]))
     names = set(select(dataset, split, limit))
     return [file for file in dataset.scenes if file.name in names]
 

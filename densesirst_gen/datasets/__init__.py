@@ -13,6 +13,7 @@ from densesirst_gen.datasets import (
     cvat,
     devkit,
     folders,
+    hf,
     labelme,
     plain,
     sirst,
@@ -59,6 +60,7 @@ class Layout(Protocol):
 LAYOUTS: dict[str, Layout] = {
     "devkit": devkit,
     "sirst": sirst,
+    "hf": hf,
     "folders": folders,
     "coco": coco_reader,
     "yolo": yolo,
@@ -68,7 +70,7 @@ LAYOUTS: dict[str, Layout] = {
     "plain": plain,
 }
 
-WITH_LABELS = ("coco", "yolo", "voc", "labelme", "cvat")
+WITH_LABELS = ("hf", "coco", "yolo", "voc", "labelme", "cvat")
 """Layouts whose labels are no masks: they have categories, and may be boxes or points."""
 
 

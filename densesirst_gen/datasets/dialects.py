@@ -19,6 +19,16 @@ DIALECTS = {
     "inclusive0": (0, -1),  # pixels counted from 0, both ends included
 }
 
+READERS = {
+    "sirst": "exact in BAFE-Net and MMDetection, which take 1 from all four numbers, and as SIRST "
+    "v2 has it; supervision reads boxes 1 px too wide and high, datumaro 1 px off",
+    "densesirst": "half-open from 0, as DenseSIRST was published: exact in datumaro as it is; "
+    "BAFE-Net and MMDetection read it 1 px off",
+    "devkit": "VOC's own: exact in supervision, and in datumaro with "
+    'coordinate_mode="voc-one-based"; BAFE-Net and MMDetection read boxes 1 px too narrow and low',
+}
+"""What programs read the boxes of each dialect right."""
+
 
 def to_dialect(boxes: np.ndarray, dialect: str) -> np.ndarray:
     """Half-open boxes (N, 4) as the numbers that a dialect writes."""

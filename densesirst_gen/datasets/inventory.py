@@ -36,7 +36,7 @@ N_SAMPLED = 8
 N_SAMPLED_IN_ALL = 400
 N_ALIKE = 64
 HEAD_BYTES = 4096
-LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT")
+LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT", "HF")
 """Kinds of files that say where targets are, beside masks."""
 
 
@@ -268,7 +268,8 @@ def _is_mask(folder: str, token: str, vote: bool | None) -> bool:
     """What the files hold, else what they are called."""
     if vote is not None:
         return vote
-    return bool(MASK_WORD.search(folder) or MASK_WORD.search(token))
+    words = (MASK_WORD, SKY_WORD)
+    return any(word.search(folder) or word.search(token) for word in words)
 
 
 # ---- labels
@@ -292,7 +293,7 @@ class _LabelKinds:
 def label_kind(path: Path) -> str:
     """Which of `LABELS` a file is, by its grammar; empty if none."""
     suffix = path.suffix.lower()
-    if suffix not in (".json", ".xml", ".txt") or not path.is_file():
+    if suffix not in (".json", ".jsonl", ".xml", ".txt") or not path.is_file():
         return ""
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES)
@@ -300,6 +301,8 @@ def label_kind(path: Path) -> str:
         return "YOLO" if _is_yolo(head) else ""
     if suffix == ".xml":
         return _xml_kind(head)
+    if suffix == ".jsonl":
+        return "HF" if b'"file_name"' in head and b'"objects"' in head else ""
     return _json_kind(path, head)
 
 
@@ -332,6 +335,8 @@ def _json_kind(path: Path, head: bytes) -> str:
     if b'"shapes"' in head and b'"imagePath"' in head:
         return "labelme"
     names = _top_names(path, head)
+    if {"file_name", "objects"} <= names:
+        return "HF"
     if "shapes" in names and "imagePath" in names:
         return "labelme"
     return "COCO" if {"images", "annotations"} <= names else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import defusedxml
 import numpy as np
@@ -18,54 +18,6 @@ from densesirst_gen.datasets.paths import DatasetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 MAX_BYTES = 10_000_000
-_escaped = partial(escape, quote=False)
-
-BOX_FILE = """<annotation>
-  <filename>{name}</filename>
-{source}  <size>
-    <width>{width}</width>
-    <height>{height}</height>
-    <depth>1</depth>
-  </size>
-{objects}</annotation>
-"""
-SOURCE = """  <source>
-    <annotation>box dialect {dialect}</annotation>
-  </source>
-"""
-BOX_OBJECT = """  <object>
-    <name>{category}</name>
-    <bndbox>
-      <xmin>{box[0]}</xmin>
-      <ymin>{box[1]}</ymin>
-      <xmax>{box[2]}</xmax>
-      <ymax>{box[3]}</ymax>
-    </bndbox>
-  </object>
-"""
-MASK_FILE = """<annotation>
-    <folder>PNGImages</folder>
-    <filename>{name}</filename>
-    <size>
-        <width>{width}</width>
-        <height>{height}</height>
-        <depth>1</depth>
-    </size>
-{objects}</annotation>"""
-MASK_OBJECT = """    <object>
-        <name>{category}</name>
-        <difficult>0</difficult>
-        <pixels>
-            <id>0</id>
-        </pixels>
-        <bndbox>
-            <xmin>{box[0]}</xmin>
-            <ymin>{box[1]}</ymin>
-            <xmax>{box[2]}</xmax>
-            <ymax>{box[3]}</ymax>
-        </bndbox>
-    </object>
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +75,14 @@ def write_voc(
     bytes
         UTF-8.
     """
-    objects = [
-        BOX_OBJECT.format(category=_escaped(category), box=box)
-        for box in to_dialect(boxes, dialect).tolist()
-    ]
-    source = SOURCE.format(dialect=dialect) if named else ""
-    return _filled(BOX_FILE, name, shape, objects, source)
+    root = _file(name, shape)
+    if named:
+        source = Element("source")
+        SubElement(source, "annotation").text = f"box dialect {dialect}"
+        root.insert(1, source)
+    for box in to_dialect(boxes, dialect).tolist():
+        _add_box(_added(root, "object", name=category), box)
+    return f"{_text(root, 2)}\n".encode()
 
 
 def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
@@ -145,9 +99,14 @@ def write_mask_voc(filename: str, mask: np.ndarray, *, category: str) -> bytes:
         All black: a file without ``<object>``.
     category : str
     """
-    boxes = to_dialect(extent(mask), "devkit")
-    objects = [MASK_OBJECT.format(category=_escaped(category), box=box) for box in boxes.tolist()]
-    return _filled(MASK_FILE, filename, mask.shape, objects)
+    root = _file(filename, mask.shape)
+    root.insert(0, Element("folder"))
+    root[0].text = "PNGImages"
+    for box in to_dialect(extent(mask), "devkit").tolist():
+        target = _added(root, "object", name=category, difficult=0)
+        _added(target, "pixels", id=0)
+        _add_box(target, box)
+    return _text(root, 4).encode()
 
 
 def extent(mask: np.ndarray) -> np.ndarray:
@@ -158,14 +117,30 @@ def extent(mask: np.ndarray) -> np.ndarray:
     return np.array([[cols[0], rows[0], cols[-1] + 1, rows[-1] + 1]], np.int32)
 
 
-def _filled(
-    template: str, name: str, shape: tuple[int, ...], objects: list[str], source: str = ""
-) -> bytes:
-    (height, width), text = shape, "".join(objects)
-    filled = template.format(
-        name=_escaped(name), width=width, height=height, objects=text, source=source
-    )
-    return filled.encode()
+def _file(name: str, shape: tuple[int, ...]) -> Element:
+    root = Element("annotation")
+    SubElement(root, "filename").text = name
+    height, width = shape
+    _added(root, "size", width=width, height=height, depth=1)
+    return root
+
+
+def _added(parent: Element, tag: str, **texts: object) -> Element:
+    """A new element at the end of another, with an element for each text."""
+    child = SubElement(parent, tag)
+    for name, text in texts.items():
+        SubElement(child, name).text = str(text)
+    return child
+
+
+def _add_box(target: Element, box: Sequence[float]) -> None:
+    _added(target, "bndbox", **dict(zip(CORNERS, box, strict=True)))
+
+
+def _text(root: Element, spaces: int) -> str:
+    """A line for each element, those without text written out, no declaration: as released."""
+    indent(root, " " * spaces)
+    return tostring(root, encoding="unicode", short_empty_elements=False)
 
 
 def read_voc(path: str | PathLike[str]) -> VocFile:

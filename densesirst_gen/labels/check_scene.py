@@ -146,7 +146,7 @@ def better_place(scene: Scene, targets: Annotations) -> tuple[int, int] | None:
     """
     gray = scene.filled.astype(np.float64)
     noise = float(np.median(np.abs(np.diff(gray, axis=1)))) or 1.0
-    steps = range(-REACH, REACH + 1)
+    steps = np.arange(-REACH, REACH + 1)
     fits = np.zeros((len(steps), len(steps)))
     for number, (x0, y0, x1, y1) in enumerate(targets.boxes.tolist(), 1):
         rows, cols = np.nonzero(scene.labels[y0:y1, x0:x1] == number)
@@ -155,7 +155,7 @@ def better_place(scene: Scene, targets: Annotations) -> tuple[int, int] | None:
         around = gray[top : y1 + pad, left : x1 + pad]
         differs = np.abs(np.pad(around - np.median(around), REACH))
         rows, cols = rows + y0 - top + REACH, cols + x0 - left + REACH
-        fits += [[differs[rows + dy, cols + dx].mean() for dx in steps] for dy in steps]
+        fits += differs[rows + steps[:, None, None], cols + steps[:, None]].mean(axis=2)
     fits /= len(targets)
     y, x = np.unravel_index(fits.argmax(), fits.shape)
     best, own = fits[y, x], fits[REACH, REACH]

@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.apart import check_apart
-from densesirst_gen.datasets.coco import coco_text, image_ids
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_files
+from densesirst_gen.files.atomic import PARTS, RefusedError, atomic_file, file_digest, write_files
 from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
 from densesirst_gen.files.codec import CodecError, read_head
-from densesirst_gen.files.folder import BuildFolder
+from densesirst_gen.files.folder import MANIFEST, BuildFolder
+from densesirst_gen.files.objects import read_object
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.formats import CATEGORY, FORMATS, Ending, Format, mask_png
 from densesirst_gen.labels.item import Item, image_file, load_item
 from densesirst_gen.labels.new_folder import check_new, new_folder
+from densesirst_gen.labels.whole import Whole, parts_of_scenes
 from densesirst_gen.scene.scene import SceneError
-from densesirst_gen.version import __version__
 
 Record = dict[str, Any]
 DISTRIBUTIONS = ("numpy", "pillow", "opencv-python", "pycocotools", "shapely")
+GATHERED = ".build/gathered"
+"""Files that go into those of the whole, until they do."""
 VIEW8 = "-view8"
 """Behind the name of a folder: the same with images of 8 bits."""
 
@@ -116,6 +117,7 @@ def convert(
         If `out` is in use, or lies in the source.
     """
     form = FORMATS[to]
+    form.check()
     check_new(out)
     check_apart(out, dataset.root, dataset.scenes)
     annotated = _annotated(dataset)
@@ -127,13 +129,39 @@ def convert(
         recipe = {"to": to, "voc_dialect": voc_dialect or form.dialect, "view8": view8}
         folder = BuildFolder(part, recipe)
         folder.open(resume=False, overwrite=False)
-        tasks = ((file, part) for file in annotated)
+        heads = _heads(dataset, annotated, form)
+        tasks = ((file, part, heads[file.name]) for file in annotated)
         folder.append(progress(mapped(made, tasks), len(annotated)))
         found = _summed(dataset, out, folder, form)
         if found.lost and not allow_loss:
             raise LossError(_refusal(out, to, found))
         _finish(folder, dataset, out, form, found)
     return found
+
+
+def is_converted(source: Path, out: Path, to: str) -> bool:
+    """Whether a folder holds a dataset of ours in some format, made of it as it is now.
+
+    Raises
+    ------
+    RefusedError
+        If it holds something else.
+    """
+    if not (out / MANIFEST).exists():
+        check_new(out)
+        return False
+    manifest = read_object(out / MANIFEST, "a manifest")
+    made = {"to": to, **_own_list(source)}
+    said = {**manifest.get("source", {}), **manifest.get("recipe", {})}
+    if any(said.get(name) != value for name, value in made.items()):
+        raise RefusedError(f"{out} was not made of {source} as it is: name another, or --overwrite")
+    return True
+
+
+def _own_list(source: Path) -> Record:
+    """The SHA-256 of the list of checksums of a folder of ours, by which it is known again."""
+    path = source / CHECKSUMS
+    return {"files_sha256": file_digest(path)} if path.is_file() else {}
 
 
 def has_deep_images(dataset: Dataset) -> bool:
@@ -170,22 +198,30 @@ def _check_kinds(files: Sequence[SceneFile], to: str, form: Format) -> None:
 
 
 def convert_scene(
-    task: tuple[SceneFile, Path], *, to: str, dialect: str, view8: bool, ignore: bool
+    task: tuple[SceneFile, Path, str], *, to: str, dialect: str, view8: bool, ignore: bool
 ) -> Record:
-    """Write the files of a scene; its line of the journal, with ``error`` if it can't be read."""
-    (file, root), form = task, FORMATS[to]
+    """Write the files of a scene; its line of the journal, with ``error`` if it can't be read.
+
+    The task is the scene, the folder to write to, and the folder in it that all its files are in.
+    """
+    (file, root, head), form = task, FORMATS[to]
     try:
         item = load_item(file)
         suffix, data = image_file(file, item, form.kinds, view8=view8)
     except (CodecError, SceneError, OSError) as error:
         return {"name": file.name, "error": str(error), "files": {}}
-    image = f"{form.images}/{file.name}{suffix}"
+    image = f"{head}{form.images}/{file.name}{suffix}"
     written = form.write(item, image, dialect)
-    digests = write_files(root, [(image, data), *written.files, *_sky(item, form)])
+    skies = [*_sky(item, form, head)]
+    content = [(image, data), *written.files, *skies]
+    digests = write_files(root, content)
+    places = {"image": image, "mask": written.mask, "sky": skies[0][0] if skies else ""}
     return {
         "name": file.name,
-        "files": digests,
+        "files": {} if form.is_gathered else digests,
         "image": image,
+        "places": {kind: place for kind, place in places.items() if place},
+        "n_bytes": sum(len(data) for _, data in content),
         "coco": written.coco,
         "source_id": item.source_id,
         "n_in": item.n_stated,
@@ -195,10 +231,19 @@ def convert_scene(
     }
 
 
-def _sky(item: Item, form: Format) -> Iterator[tuple[str, bytes]]:
+def _heads(dataset: Dataset, files: Sequence[SceneFile], form: Format) -> dict[str, str]:
+    """Before the paths of each scene: the folder of its part, or of what is not yet gathered."""
+    names = [file.name for file in files]
+    if not form.by_part:
+        return dict.fromkeys(names, f"{GATHERED}/" if form.is_gathered else "")
+    splits = cut_splits(dataset.splits, set(names))
+    return {name: f"{part}/" for name, part in parts_of_scenes(splits, names).items()}
+
+
+def _sky(item: Item, form: Format, head: str) -> Iterator[tuple[str, bytes]]:
     sky = item.scene.sky
     if form.sky and sky is not None:
-        yield f"{form.sky}/{item.scene.name}.png", mask_png(sky)
+        yield f"{head}{form.sky}/{item.scene.name}.png", mask_png(sky)
 
 
 def _summed(dataset: Dataset, out: Path, folder: BuildFolder, form: Format) -> Converted:
@@ -252,8 +297,7 @@ def _finish(
     images = {r["name"]: r["image"] for r in folder.sorted_entries() if "error" not in r}
     splits = {s: members for s, members in cut_splits(dataset.splits, images).items() if members}
     files = write_files(folder.root, form.end(Ending(out.name, images, splits)))
-    if folder.recipe["to"] == "coco":
-        files |= _coco_files(folder, images, splits)
+    files |= form.gather(Whole(folder, out.name, images, splits))
     with atomic_file(folder.root / CHECKSUMS, folder.root / PARTS) as lines:
         for record in folder.sorted_entries():
             lines.writelines(checksum_lines(sorted(record["files"].items())))
@@ -261,41 +305,11 @@ def _finish(
     folder.close(_content(folder, dataset, found), DISTRIBUTIONS)
 
 
-def _coco_files(
-    folder: BuildFolder, images: dict[str, str], splits: dict[str, tuple[str, ...]]
-) -> dict[str, str]:
-    """One file of all scenes, and one of each part, with the same ids."""
-    own = {r["name"]: r["source_id"] for r in folder.sorted_entries() if "error" not in r}
-    given = list(own.values())
-    if None in given or len(set(given)) < len(given):
-        numbers = image_ids(path.removeprefix("images/") for path in images.values())
-        own = dict(zip(images, numbers, strict=True))
-    places: dict[str, tuple[str, ...] | None] = {"annotations.json": None}
-    for split in sorted(splits):
-        places[f"annotations/instances_{part_of(split) or split}.json"] = splits[split]
-    for place, members in places.items():
-        chosen = images.keys() if members is None else set(members)
-        ids = [own[name] for name in images if name in chosen]
-        with atomic_file(folder.root / place, folder.root / PARTS) as file:
-            file.writelines(coco_text(partial(_entries, folder, chosen), INFO, ids=ids))
-    return {place: file_digest(folder.root / place) for place in places}
-
-
-INFO = {"description": "converted by densesirst-gen", "version": __version__}
-
-
-def _entries(folder: BuildFolder, chosen: Any) -> Iterator[Record]:
-    for record in folder.sorted_entries():
-        if record["name"] in chosen and record.get("coco"):
-            image, annotations = record["coco"]
-            yield {"image": image, "annotations": annotations}
-
-
 def _content(folder: BuildFolder, dataset: Dataset, found: Converted) -> Record:
     """Of the manifest."""
     return {
         "recipe": folder.recipe,
-        "source": {"layout": dataset.layout, "name": dataset.root.name},
+        "source": {"layout": dataset.layout, "name": dataset.root.name, **_own_list(dataset.root)},
         "conventions": {
             "category": CATEGORY,
             "boxes": f"XML: dialect {folder.recipe['voc_dialect'] or 'none'}; others half-open",

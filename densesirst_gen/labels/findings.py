@@ -31,6 +31,7 @@ RULES = {
     "giant": "targets larger than 1,000 px or a hundredth of their image",
     "border": "targets at the border of their image, perhaps cut",
     "no-sky": "targets without a pixel of sky",
+    "erratum": "masks of public sets that others have corrected",
     "coded": "masks of other values than 0 and 255, which say the same",
 }
 """Rule -> what breaks it."""

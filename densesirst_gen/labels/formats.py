@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,10 +14,16 @@ from densesirst_gen.datasets.voc import write_voc
 from densesirst_gen.datasets.yolo_text import box_lines, label_path, lists_and_yaml, polygon_lines
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.labels.item import Item
+from densesirst_gen.labels.whole import Whole
+from densesirst_gen.labels.whole_coco import coco_files
+from densesirst_gen.labels.whole_hf import hf_files
+from densesirst_gen.labels.whole_parquet import check_pyarrow, parquet_files
+from densesirst_gen.labels.whole_webdataset import webdataset_files
 
 File = tuple[str, bytes]
 Splits = Mapping[str, Sequence[str]]
 CATEGORY = "Target"
+LABEL_MAP = f"# label:color_rgb:parts:actions\nbackground:0,0,0::\n{CATEGORY}:128,0,0::\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +37,15 @@ class Written:
     n_targets : int
         In them.
     coco : (dict, list of dict), optional
-        Records for the one file of the whole.
+        Records for the files of the whole.
+    mask : str
+        Which of the files is the target mask, for the rows of the whole.
     """
 
     files: list[File]
     n_targets: int
     coco: tuple[Record, list[Record]] | None = None
+    mask: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,15 @@ class Format:
         Of the boxes in XML, if it has any.
     readers : str
         What programs read it right, for the terminal.
+    gather : callable
+        `Whole` -> SHA-256 of the files that it wrote; where scenes make files together that don't
+        fit into memory.
+    by_part : bool
+        Whether each part has a folder, below which that of the images is.
+    is_gathered : bool
+        Whether the files of scenes go into those of the whole, and are no files of the dataset.
+    check : callable
+        Raises ImportError, before anything is done, if a library is missing.
     """
 
     images: str
@@ -91,6 +109,10 @@ class Format:
     holds_ignored: bool = False
     dialect: str = ""
     readers: str = ""
+    gather: Callable[[Whole], dict[str, str]] = lambda whole: {}
+    by_part: bool = False
+    is_gathered: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 def mask_png(mask: np.ndarray) -> bytes:
@@ -128,6 +150,15 @@ def _coco(item: Item, image: str, dialect: str) -> Written:
     return Written([], len(targets) - len(item.ignored), (record, targets))
 
 
+def _rows(item: Item, image: str, dialect: str) -> Written:
+    """As COCO, and the mask as an image."""
+    written = _coco(item, image, dialect)
+    if not item.has_masks:
+        return written
+    mask = f"{image.partition('images/')[0]}masks/{item.scene.name}.png"
+    return replace(written, files=[(mask, mask_png(item.scene.labels > 0))], mask=mask)
+
+
 def _yolo(item: Item, image: str, dialect: str) -> Written:
     return _yolo_text(image, box_lines(item.boxes, item.scene.shape))
 
@@ -163,6 +194,19 @@ def _lists(folder: str) -> Callable[[Ending], Iterator[File]]:
     return lists
 
 
+def _voc_lists(end: Ending) -> Iterator[File]:
+    """As VOC calls them: of each part the last becomes ``train``, ``val``, ``trainval``, ``test``.
+
+    datumaro passes over lists with ``_`` in their names. It and CVAT refuse labels that are not
+    VOC's own unless ``labelmap.txt`` has them.
+    """
+    last = {part_of(split): split for split in sorted(end.splits) if part_of(split)}
+    for split, members in end.splits.items():
+        name = part_of(split) if split in last.values() else split
+        yield f"ImageSets/Main/{name}.txt", _lines(members)
+    yield "labelmap.txt", LABEL_MAP.encode()
+
+
 def _img_idx(end: Ending) -> Iterator[File]:
     """BasicIRSTD asks for ``train_NAME.txt`` and ``test_NAME.txt``, NAME being the folder's."""
     renamed: dict[str, str] = {}
@@ -187,13 +231,14 @@ FORMATS = {
         needs_masks=True,
         dialect="sirst",
     ),
-    "voc": Format("JPEGImages", BOTH, _voc, _lists("ImageSets/Main"), dialect="devkit"),
+    "voc": Format("JPEGImages", BOTH, _voc, _voc_lists, dialect="devkit"),
     "coco": Format(
         "images",
         BOTH,
         _coco,
         _lists("splits"),
         holds_ignored=True,
+        gather=coco_files,
         readers="file names are relative to images/; masks are run lengths (pycocotools)",
     ),
     "yolo": Format("images", BOTH, _yolo, _yolo_lists, readers="data.yaml: Ultralytics detect"),
@@ -207,13 +252,35 @@ FORMATS = {
     ),
     "basicirstd": Format("images", ("PNG",), _masks, _img_idx, needs_masks=True),
     "masks": Format("images", BOTH, _masks, _lists("splits"), needs_masks=True),
+    "hf": Format(
+        "images",
+        BOTH,
+        _rows,
+        _lists("splits"),
+        holds_ignored=True,
+        gather=hf_files,
+        by_part=True,
+        readers="datasets.load_dataset(DST): images with objects, masks as run lengths",
+    ),
+    "webdataset": Format(
+        "images",
+        BOTH,
+        _rows,
+        _lists("splits"),
+        holds_ignored=True,
+        gather=webdataset_files,
+        is_gathered=True,
+        readers="webdataset and datasets; unpacked (tar -xf) into a folder, densesirst-gen",
+    ),
+    "parquet": Format(
+        "images",
+        BOTH,
+        _rows,
+        _lists("splits"),
+        holds_ignored=True,
+        gather=parquet_files,
+        is_gathered=True,
+        check=check_pyarrow,
+        readers="datasets.load_dataset(DST), pandas, DuckDB; densesirst-gen does not read it again",
+    ),
 }
-READERS = {
-    "sirst": "exact in BAFE-Net and MMDetection, which take 1 from all four numbers, and as SIRST "
-    "v2 has it; supervision and datumaro read boxes 1 px too wide and high",
-    "densesirst": "half-open from 0, as DenseSIRST was published; BAFE-Net and MMDetection read it "
-    "1 px off",
-    "devkit": "VOC's own: exact in supervision and datumaro; BAFE-Net and MMDetection read boxes "
-    "1 px too narrow and low",
-}
-"""What programs read the boxes of each dialect right."""

@@ -21,6 +21,7 @@ from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.alike import fingerprint, near_pairs
 from densesirst_gen.labels.beside import BOXES, POINT_TAIL, POINTS, kit_root
 from densesirst_gen.labels.check_scene import Checked, check_scene
+from densesirst_gen.labels.errata import errata
 from densesirst_gen.labels.findings import Finding
 
 NAMES = tuple(DIALECTS)
@@ -75,6 +76,7 @@ def validate(
     boxes, dialects = _box_findings(results)
     findings += [*boxes, *_files(dataset), *_lists(dataset), *_identical(results)]
     findings += [*_near(dataset, results), *_sequences(dataset), *_against(results, others)]
+    findings += errata(dataset)
     n_targets = sum(result.n_targets for result in results)
     return Validated(sorted(set(findings)), len(files), n_targets, dialects)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from densesirst_gen.build.verify.folder import scene_of_image
 from densesirst_gen.build.verify.problem import Problem, words_of
-from densesirst_gen.datasets.coco import CATEGORY_ID, coco_image
+from densesirst_gen.datasets.coco import CATEGORY_ID, coco_image, image_ids
 from densesirst_gen.datasets.coco_reader import read_json
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.segmentation import segment_labels
@@ -85,18 +85,21 @@ def _records(document: Any, part: str, problems: list[Problem]) -> list[Record]:
         else:
             what = f"{part}, place {place}: not an object with {keys[0]} and {keys[1]}"
             problems.append(Problem(COCO, "coco", what))
-    problems.extend(_id_problems(part, [record["id"] for record in usable]))
+    files = [record["file_name"] for record in usable] if part == "images" else []
+    wanted = image_ids(files) if files else list(range(1, len(usable) + 1))
+    problems.extend(_id_problems(part, [record["id"] for record in usable], wanted))
     return usable
 
 
-def _id_problems(part: str, ids: Sequence[int]) -> Iterator[Problem]:
+def _id_problems(part: str, ids: Sequence[int], wanted: Sequence[int]) -> Iterator[Problem]:
     twice = [number for number, n in Counter(ids).items() if n > 1]
     if twice:
         what = f"{part}: {len(twice)} ids come twice: {examples(map(str, twice))}"
         yield Problem(COCO, "coco", what)
-    place = next((k for k, number in enumerate(ids, 1) if k != number), None)
+    place = next((k for k, number in enumerate(ids) if wanted[k] != number), None)
     if place is not None:
-        what = f"{part}: ids do not run from 1 on, at place {place} is {ids[place - 1]}"
+        rule = "do not run from 1 on" if wanted[:1] == [1] else "are not the numbers of the names"
+        what = f"{part}: ids {rule}, at place {place + 1} is {ids[place]}"
         yield Problem(COCO, "coco", what)
 
 

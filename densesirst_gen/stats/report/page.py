@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from densesirst_gen.stats.report.figures import Figure
 
+HERE = "densesirst_gen.stats.report"
 SHORTEST_BAR, LONGEST_BAR = 2.0, 5.0
 """Bars of the comparison end at the largest ratio, but not before the one or after the other."""
 
@@ -88,7 +89,7 @@ def report_html(
     script = (
         files("densesirst_gen.stats.report").joinpath("templates", "report.js").read_text("utf-8")
     )
-    page = _template().render(
+    page = template("report.html.j2").render(
         title=title,
         sentence=sentence,
         sections=[(name, items) for name, items in rows if items],
@@ -103,21 +104,36 @@ def report_html(
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def _template() -> jinja2.Template:
+def template(name: str, package: str = HERE) -> jinja2.Template:
+    """A template of a package, which may include those of the report, its style sheet first of all.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in the folder ``templates`` of the package.
+    package : str
+
+    Raises
+    ------
+    ImportError
+        If Jinja2 is not installed.
+    """
     try:
         import jinja2
     except ImportError as error:
         hint = "the HTML page needs Jinja2: pip install 'densesirst_gen[report]'"
         raise ImportError(hint) from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("densesirst_gen.stats.report"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(p) for p in dict.fromkeys([package, HERE])]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _bars(comparison: Sequence[StatisticDistance]) -> list[Bar]:
