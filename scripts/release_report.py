@@ -46,16 +46,25 @@ def parameters_of(rows: list[dict]) -> dict[str, dict]:
     """Quantiles beside those of the claimed uniform law, and the Kolmogorov-Smirnov distance.
 
     Turned by 90 degrees with the two sigmas exchanged a Gaussian is the same: theta is compared
-    modulo 90.
+    modulo 90. Lambda is that of patches with one possible donor, the others are of all exact ones:
+    narrow patches have more often several donors.
     """
-    sure = [row for row in rows if row["exact"] and row["equally_good_donors"] == 1]
-    values = {name: np.array([row[name] for row in sure], float) for name in NAMES}
+    exact = [row for row in rows if row["exact"]]
+    sure = [row for row in exact if row["equally_good_donors"] == 1]
+    if not sure:
+        return {}
     bounds = dict(zip(NAMES, zip(LOW, HIGH, strict=True), strict=True))
-    laws = {name: _compared(values[name], *bounds[name]) for name in NAMES} if sure else {}
-    if sure:
-        theta = np.array([row["theta"] % 90 for row in sure])
-        laws["theta_mod_90"] = _compared(theta + 0.5, 0, 90)
+    laws = {
+        name: _compared(values_of(sure if name == "lambda" else exact, name), *bounds[name])
+        for name in NAMES
+    }
+    laws["theta_mod_90"] = _compared(values_of(exact, "theta") % 90 + 0.5, 0, 90)
     return laws
+
+
+def values_of(rows: list[dict], name: str) -> np.ndarray:
+    """One column."""
+    return np.array([row[name] for row in rows], float)
 
 
 def _compared(values: np.ndarray, low: float, high: float) -> dict:
