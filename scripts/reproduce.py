@@ -1,6 +1,7 @@
 """Measure on the released data what the code states as numbers; train what papers print.
 
 python scripts/reproduce.py density | levels | skycheck   [--data ../shared/data]
+python scripts/reproduce.py densesirst --out DIR [--data DIR] [--against DEVKIT]
 python scripts/reproduce.py --list
 python scripts/reproduce.py TABLE --data DIR --out DIR [--epochs N] [-O key=value] [--only ROW ...]
 python scripts/reproduce.py TABLE --out DIR --collect [--json]
@@ -8,6 +9,7 @@ python scripts/reproduce.py TABLE --out DIR --collect [--json]
 density   Eq. 4 on the released part: 0.4082 in clusters, 0.1345 for single targets
 levels    peaks of the pasted targets divided by their gain: PEAK_VALUES in paste/draws.py
 skycheck  how often `sky check` doubts good sky masks, and finds flipped and shifted ones
+densesirst  the released images and labels from SIRST v2, bit for bit where every patch is known
 TABLE     a published table: its trainings, and its numbers beside ours (needs torch)
 """
 
@@ -39,6 +41,11 @@ DARK = 40
 def main() -> None:
     """Run one measurement, or the trainings of a table."""
     measurements = {"density": density, "levels": levels, "skycheck": skycheck}
+    if "densesirst" in sys.argv[1:2]:
+        import reproduce_release
+
+        reproduce_release.main(sys.argv[1:])
+        return
     if not measurements.keys() & set(sys.argv[1:]):
         import reproduce_tables
 
