@@ -15,7 +15,7 @@ from toy_training import task, toy_registered, write_dataset
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.detection.detectors.base import Preprocess
-from densesirst_gen.detection.training.data import Batch, Collate, TrainScenes
+from densesirst_gen.detection.training.data import Batch, Collate, TrainScenes, box_sizes
 from densesirst_gen.detection.training.kept import KeptScenes, samples_of
 from densesirst_gen.detection.training.run import Running, run_training
 from densesirst_gen.detection.training.settings import TrainConfig
@@ -97,6 +97,12 @@ def test_8_bit_images_are_kept_in_bytes_others_as_they_are() -> None:
     assert KeptScenes(samples_of(files, CONFIG), CONFIG).kept.images.dtype == torch.uint8
     config = replace(CONFIG, size=64)
     assert KeptScenes(samples_of(files, config), config).kept.images.dtype == torch.float32
+
+
+def test_sizes_of_targets_are_those_of_files() -> None:
+    files = held()
+    known = KeptScenes(samples_of(files, CONFIG), CONFIG)
+    assert torch.equal(known.sizes(), box_sizes(files, CONFIG.size, CONFIG.fit))
 
 
 def test_fewer_images_than_a_batch_are_one_batch() -> None:

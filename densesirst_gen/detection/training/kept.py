@@ -183,6 +183,12 @@ class KeptScenes:
     def __len__(self) -> int:
         return len(self.order)
 
+    def sizes(self) -> Tensor:
+        """(N, 2): width and height of all targets of the inputs, for `Detector.before_training`."""
+        boxes, counts = self.kept.boxes, self.kept.counts
+        used = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
+        return boxes[used][:, 2:] - boxes[used][:, :2]
+
     def batches(
         self, mine: Sequence[int], preprocess: Preprocess, device: torch.device | str
     ) -> KeptBatches:
