@@ -8,7 +8,7 @@ training images with each profile, at native size) is what it adds to these imag
 resizing, to the gray level, so that what is pasted has the same traces of JPEG around it as all
 else. No target is lost: boxes are those of native pixels, scaled; a target without a pixel under
 the input's grid gets the one at its middle. The scenes to score on bring their native masks;
-the library is that of the builds.
+the library is that of the builds; what the training of the sky begins with lies beside them.
 
 The same data, seed and versions give the same bytes. ``--toy`` is the demo at 64 x 64.
 """
@@ -48,7 +48,7 @@ QUALITY = 94
 SEED = 0
 BACKGROUNDS, RELEASED = "none", "released"
 """Sources that are not built: SIRST v2 with nothing pasted, and DenseSIRST as it was released."""
-BASE, LIBRARY = "base.npz", "library.npz"
+BASE, LIBRARY, SKY_START = "base.npz", "library.npz", "sky_start.npz"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -161,6 +161,8 @@ def write(out: Path, data: Data, folder: Path, quality: int) -> dict[str, Any]:
         sky=np.packbits(np.stack(skies), axis=-1),
         **_ragged("jpeg", [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs], np.uint8),
     )
+    if data.side == SIDE:
+        _save(out / SKY_START, **sky_start())
     make_library(data.to_train_on(), "targets").save(out / LIBRARY)
     told = {"scenes": len(base), "jpeg": _errors(base, jpegs), "sources": {}}
     for name, dataset, names in _sources(data, folder):
@@ -171,6 +173,18 @@ def write(out: Path, data: Data, folder: Path, quality: int) -> dict[str, Any]:
     told["bytes"] = {path.name: path.stat().st_size for path in sorted(out.glob("*.npz"))}
     (out / "bundle.json").write_text(json.dumps(told, indent=1) + "\n")
     return told
+
+
+def sky_start() -> dict[str, np.ndarray]:
+    """What the training of the sky begins with, in half precision: its encoder knows ImageNet."""
+    from sky_model import pretrained
+
+    torch.manual_seed(SEED)
+    state = pretrained().state_dict()
+    return {
+        name: value.half().numpy() if value.is_floating_point() else value.numpy()
+        for name, value in state.items()
+    }
 
 
 def _sources(data: Data, folder: Path) -> Iterator[tuple[str, Dataset, list[str]]]:
@@ -422,7 +436,7 @@ def _sample(base: Base, row: int, added: Any, targets: Any, native: Any, boxes: 
 
 def source_names(folder: Path) -> list[str]:
     """The origins that a bundle has."""
-    return sorted(p.stem for p in folder.glob("*.npz") if p.name not in (BASE, LIBRARY))
+    return sorted(p.stem for p in folder.glob("*.npz") if p.name not in (BASE, LIBRARY, SKY_START))
 
 
 def _dense(pair: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -206,7 +206,11 @@ def wrong_tests() -> str | None:
     """The end of what pytest says, if a test fails or none ran."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "OnADevice", TESTS]
     run = subprocess.run(
-        [*command, "-p", "no:cacheprovider"], check=False, cwd=ROOT, capture_output=True, text=True
+        [*command, "-p", "no:cacheprovider", "-W", "default"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     skipped = device() == "cuda" and " passed" not in run.stdout
     return (run.stdout + run.stderr)[-2000:] if run.returncode or skipped else None

@@ -7,7 +7,7 @@
 # OUT, by default $OUT, else gpu-results, gets results.jsonl (a line of JSON a result), report.md,
 # log.txt, profile.txt, worth.png and the networks of the sky. `worth` reads the folder $BUNDLE (bundle), which
 # scripts/gpu/bundle.py makes where the data are; EPOCHS (20), SEEDS (2: so many trainings at a time),
-# MINUTES (5) and SKY_EPOCHS (6; 0: none) change it. Packages in wheels/ are used where it is there.
+# MINUTES (5) and SKY_EPOCHS (60; 0: none) change it. Packages in wheels/ are used where it is there.
 # --toy runs all of it on a CPU in a minute or two; it makes a bundle of the demo for itself.
 set -uo pipefail
 what=${1:?first or worth}; shift
@@ -35,15 +35,15 @@ part() { # seconds, name, command: a part has its time and no more, and the next
 
 case $what in
 first)
-    part 90 correctness scripts/gpu/correctness.py "$out" $toy
-    part 110 bulk scripts/gpu/bulk.py "$out" $toy ${toy:+--rounds 1}
+    part 100 correctness scripts/gpu/correctness.py "$out" $toy
+    part 120 bulk scripts/gpu/bulk.py "$out" $toy ${toy:+--rounds 1}
     part 45 rate scripts/gpu/worth.py "$out" --rate --minutes "${MINUTES:-5}" $toy
     ;;
 worth)
     bundle=${BUNDLE:-bundle} minutes=${MINUTES:-5} seeds=${SEEDS:-2} epochs=${EPOCHS:-20}
-    more=() started=() sky=${SKY_EPOCHS:-6}
+    more=() started=() sky=${SKY_EPOCHS:-60}
     if [ -n "$toy" ]; then
-        bundle=$(mktemp -d) minutes=1 seeds=1 epochs=1 more=(--most 4) sky=0
+        bundle=$(mktemp -d) minutes=1 seeds=1 epochs=1 more=(--most 4) sky=${SKY_EPOCHS:-1}
         part 120 bundle scripts/gpu/bundle.py "$bundle" --toy
     fi
     limit=$("$python" -c "print(round(60 * $minutes) + 20)")
@@ -53,9 +53,10 @@ worth)
         started+=($!)
     done
     if [ "$sky" != 0 ]; then
-        part "$limit" sky scripts/gpu/sky.py "$out" --bundle "$bundle" --epochs "$sky" &
+        part "$limit" sky scripts/gpu/sky_folds.py "$out" --bundle "$bundle" --epochs "$sky" $toy &
+        started+=($!)
     fi
-    wait
+    for one in "${started[@]}"; do wait "$one" || failed=1; done
     ;;
 *)
     echo "first or worth, not $what" >&2
