@@ -1,10 +1,12 @@
 """Part 2: how many images a second, what that is of the copy bandwidth, and where the time goes.
 
-python scripts/gpu/bulk.py OUT [--toy] [--rounds 10]
+python scripts/gpu/bulk.py OUT [--toy] [--rounds 10] [--minutes 5]
 
 For every batch size: as it is, compiled, and replayed as a CUDA graph (as it is and compiled),
 beside the copy bandwidth of the same run. Then kernels an image and a table of the costliest
-kernels (profile.txt). Without a GPU only that it runs is shown, and nothing is compiled.
+kernels (profile.txt), and how fast BAFE-Net R18 trains on inputs that lie on the device, so which
+EPOCHS part 3 has time for; then what is compiled. Without a GPU only that it runs is shown, and
+nothing is compiled.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from cost import cost_of, least_bytes
 from timing import noise_scene
 from told import device, spread, tell
 from torch.profiler import ProfilerActivity, profile
+from worth import rate
 
+from densesirst_gen import build_library, demo_scene
 from densesirst_gen.augment.batch import BatchBagCopyPaste
 from densesirst_gen.scene.scene import Scene
 
@@ -41,29 +45,32 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=5, help="that part 3 will have")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1 if args.toy else torch.get_num_threads())
     scene = _small(noise_scene()) if args.toy else noise_scene()
     bandwidth = copy_bandwidth() if device() == "cuda" else None
     tell(args.out, PART, "copy bandwidth", bytes_per_s=bandwidth, goal=GOAL)
-    paste = BatchBagCopyPaste(demo_library(), CONFIG).to(device())
+    library = build_library([demo_scene(0)]) if args.toy else demo_library()
+    paste = BatchBagCopyPaste(library, CONFIG).to(device())
     sizes = TOY_BATCHES if args.toy else BATCHES
     for names in (("eager", "graph"), ("compiled", "compiled graph")):  # compiling takes a while
         for size in sizes:
             measure(args.out, paste, tensors(scene, size, device()), args, bandwidth, names)
         if names[0] == "eager":
-            profile_or_say(args.out, paste, tensors(scene, sizes[-2:][0], device()))
+            arguments = tensors(scene, sizes[-2:][0], device())
+            tell_or_say(args.out, "profile", lambda x=arguments: profiled(args.out, paste, x))
+            tell_or_say(args.out, "training rate", lambda: rate(args))
 
 
-def profile_or_say(
-    out: Path, paste: BatchBagCopyPaste, arguments: tuple[torch.Tensor, ...]
-) -> None:
-    """A profiler that breaks does not end the run."""
+def tell_or_say(out: Path, what: str, measured: Callable[[], dict[str, Any]]) -> None:
+    """What breaks does not end the run."""
     try:
-        profiled(out, paste, arguments)
+        values = measured()
     except Exception as error:
-        tell(out, PART, "profile", wrong=f"{type(error).__name__}: {str(error)[:1000]}")
+        values = {"wrong": f"{type(error).__name__}: {str(error)[:1000]}"}
+    tell(out, PART, what, **values)
 
 
 def measure(
@@ -138,7 +145,9 @@ def timed(run: Callable[[], Any], rounds: int) -> list[float]:
     return times
 
 
-def profiled(out: Path, paste: BatchBagCopyPaste, arguments: tuple[torch.Tensor, ...]) -> None:
+def profiled(
+    out: Path, paste: BatchBagCopyPaste, arguments: tuple[torch.Tensor, ...]
+) -> dict[str, Any]:
     """The costliest kernels of a call as it is, as a table for people."""
     on_gpu = device() == "cuda"
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -151,7 +160,7 @@ def profiled(out: Path, paste: BatchBagCopyPaste, arguments: tuple[torch.Tensor,
     key = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
     table = seen.key_averages().table(sort_by=key, row_limit=ROWS, max_name_column_width=70)
     (out / "profile.txt").write_text(table)
-    tell(out, PART, "profile", batch=len(arguments[0]), file="profile.txt")
+    return {"batch": len(arguments[0]), "file": "profile.txt"}
 
 
 def _small(scene: Scene) -> Scene:

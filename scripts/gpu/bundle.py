@@ -43,7 +43,7 @@ from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 
 SIDE = 512
-TOY_SIDE, TOY_SCENES, TOY_PROFILES = 64, 4, ("bag-cp",)
+TOY_SIDE, TOY_SCENES, TOY_PROFILES = 64, 3, ("bag-cp",)
 QUALITY = 94
 SEED = 0
 BACKGROUNDS, RELEASED = "none", "released"
@@ -125,7 +125,7 @@ def _toy(folder: Path) -> Data:
     demo = Dataset(Path("demo"), "demo", scenes)
     build_dataset(demo, folder / "released", Recipe(PROFILES["bag-cp"], seed=1))
     names = [scene.name for scene in scenes]
-    splits = {"train": names[:-2], "val": names[-2:]}
+    splits = {"train": names[:-1], "val": names[-1:]}
     return Data(demo, read_dataset(folder / "released"), splits, TOY_SIDE, TOY_PROFILES)
 
 
@@ -393,17 +393,22 @@ class Source:
     rows: list[int]
     samples: list[Sample]
 
-    def part(self, rows: Iterable[int]) -> list[Sample]:
-        """The samples of some rows of the base."""
-        wanted = set(rows)
-        return [s for row, s in zip(self.rows, self.samples, strict=True) if row in wanted]
 
+def read_source(folder: Path, name: str, base: Base, wanted: Sequence[int] | None = None) -> Source:
+    """The scenes of an origin.
 
-def read_source(folder: Path, name: str, base: Base) -> Source:
-    """The scenes of an origin."""
+    Parameters
+    ----------
+    folder : Path
+    name : str
+    base : Base
+    wanted : sequence of int, optional
+        Rows of the base; by default all that it has.
+    """
     with np.load(folder / f"{name}.npz") as stored:
         arrays = {key: stored[key] for key in stored.files}
     rows = [int(row) for row in arrays["rows"]]
+    kept = set(rows if wanted is None else wanted)
     added = _pairs(arrays, "added")
     targets = _pairs(arrays, "targets")
     native = _pairs(arrays, "native")
@@ -411,8 +416,9 @@ def read_source(folder: Path, name: str, base: Base) -> Source:
     samples = [
         _sample(base, row, *parts)
         for row, *parts in zip(rows, added, targets, native, boxes, strict=True)
+        if row in kept
     ]
-    return Source(name, rows, samples)
+    return Source(name, [row for row in rows if row in kept], samples)
 
 
 def _sample(base: Base, row: int, added: Any, targets: Any, native: Any, boxes: Any) -> Sample:

@@ -48,7 +48,7 @@ def checks(rows: Sequence[Row]) -> str:
 
 def bulk(rows: Sequence[Row]) -> str:
     """Part 2."""
-    found = [r for r in of(rows, "bulk") if "images_per_s" in r]
+    found = [r for r in of(rows, "bulk") if "share_of_copy" in r]
     lines = []
     for r in found:
         rate, share = r["images_per_s"], r["share_of_copy"]

@@ -36,15 +36,14 @@ part() { # seconds, name, command: a part has its time and no more, and the next
 case $what in
 first)
     part 100 correctness scripts/gpu/correctness.py "$out" $toy
-    part 120 bulk scripts/gpu/bulk.py "$out" $toy ${toy:+--rounds 1}
-    part 45 rate scripts/gpu/worth.py "$out" --rate --minutes "${MINUTES:-5}" $toy
+    part 150 bulk scripts/gpu/bulk.py "$out" --minutes "${MINUTES:-5}" $toy ${toy:+--rounds 1}
     ;;
 worth)
     bundle=${BUNDLE:-bundle} minutes=${MINUTES:-5} seeds=${SEEDS:-2} epochs=${EPOCHS:-20}
     more=() started=() sky=${SKY_EPOCHS:-60}
     if [ -n "$toy" ]; then
-        bundle=$(mktemp -d) minutes=1 seeds=1 epochs=1 more=(--most 4) sky=${SKY_EPOCHS:-1}
-        part 120 bundle scripts/gpu/bundle.py "$bundle" --toy
+        bundle=${BUNDLE:-$(mktemp -d)} minutes=1 seeds=1 epochs=1 more=(--most 4) sky=${SKY_EPOCHS:-1}
+        [ -f "$bundle/base.npz" ] || part 120 bundle scripts/gpu/bundle.py "$bundle" --toy
     fi
     limit=$("$python" -c "print(round(60 * $minutes) + 20)")
     for ((seed = 0; seed < seeds; seed++)); do

@@ -1,12 +1,10 @@
 """Part 3 and 4: what data are worth; detectors trained on a bundle that lies on the device.
 
 python scripts/gpu/worth.py OUT --bundle DIR [--seed 0] [--epochs 20] [--minutes 5.5] [--toy]
-python scripts/gpu/worth.py OUT --rate [--toy]
 
 Every training sees the same number of images and steps, whatever its source, and is scored on the
 released validation scenes in native pixels. The trainings come in the order of their worth: what
-was reached when the time is over stands. One that would not end in time is not begun. `rate` says
-how many images a second BAFE-Net R18 trains, so which --epochs fit; it needs no bundle.
+was reached when the time is over stands. One that would not end in time is not begun.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +23,6 @@ from bundle import (
     BACKGROUNDS,
     LIBRARY,
     RELEASED,
-    Base,
-    Source,
     read_base,
     read_source,
     source_names,
@@ -35,7 +32,7 @@ from told import device, tell
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector, ImageMeta
 from densesirst_gen.detection.evaluation.evaluate import (
-    Evaluation,
+    SceneScore,
     Scoring,
     collect,
     score_scene,
@@ -139,12 +136,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
-    if args.rate:
-        told = rate(args)
-        tell(args.out, PART, "rate", **told)
-        return
     ends = time.monotonic() + 60 * args.minutes
-    data = Data.read(args.bundle)
+    data = Data(args.bundle)
     took: dict[str, float] = {}
     for job in chosen(data, args):
         left = ends - time.monotonic()
@@ -164,14 +157,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=5.5)
     parser.add_argument("--most", type=int, help="trainings [all]")
-    parser.add_argument("--rate", action="store_true")
     parser.add_argument("--toy", action="store_true")
     return parser
 
 
 def chosen(data: Data, args: argparse.Namespace) -> list[Job]:
     """The trainings of this run."""
-    return jobs(list(data.sources))[: args.most]
+    return jobs(data.names)[: args.most]
 
 
 def _named(job: Job, args: argparse.Namespace) -> dict[str, Any]:
@@ -188,42 +180,39 @@ def options_of(detector: str, args: argparse.Namespace) -> dict[str, Any]:
 # ---- data
 
 
-@dataclass(eq=False)
 class Data:
-    """A bundle, and what is made of it once.
+    """A bundle; its sources are read when they are needed, which takes a second or two.
 
     Parameters
     ----------
-    base : Base
-    sources : dict of str to Source
-    library : TargetLibrary
-        Of the training images, at their native size.
+    folder : Path
     """
 
-    base: Base
-    sources: dict[str, Source]
-    library: TargetLibrary
-
-    @classmethod
-    def read(cls, folder: Path) -> Data:
-        """All of a folder."""
-        base = read_base(folder)
-        sources = {name: read_source(folder, name, base) for name in source_names(folder)}
-        return cls(base, sources, load_library(folder / LIBRARY))
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.base = folder, read_base(folder)
+        self.names = source_names(folder)
+        self.library = load_library(folder / LIBRARY)
 
     def training(self, job: Job) -> list[Sample]:
         """What is trained on, before anything is pasted."""
         rows = range(self.base.n_train)
-        samples = self.sources[job.source].part(rows)
-        return samples + self.sources[RELEASED].part(rows[::SHARE]) if job.more else samples
+        samples = self.part(job.source, rows)
+        return samples + self.part(RELEASED, rows[::SHARE]) if job.more else samples
 
-    def held_out(self, detector: Detector) -> list[Batch]:
-        """Inputs to score on, on the device."""
-        rows = range(self.base.n_train, len(self.base.names))
-        samples = self.sources[RELEASED].part(rows)
+    def part(self, source: str, rows: Sequence[int]) -> list[Sample]:
+        """Some scenes of a source."""
+        return read_source(self.folder, source, self.base, rows).samples
+
+    @cached_property
+    def held_out(self) -> list[Sample]:
+        """Inputs to score on."""
+        return self.part(RELEASED, range(self.base.n_train, len(self.base.names)))
+
+    def batches(self, detector: Detector) -> Iterator[Batch]:
+        """The same as a detector takes them, on the device."""
         collate = Collate(detector.preprocess)
-        parts = (samples[k : k + SCORED_AT_ONCE] for k in range(0, len(samples), SCORED_AT_ONCE))
-        return [_on_device(collate(part)) for part in parts]
+        for k in range(0, len(self.held_out), SCORED_AT_ONCE):
+            yield _on_device(collate(self.held_out[k : k + SCORED_AT_ONCE]))
 
 
 def _on_device(batch: Batch) -> Batch:
@@ -316,28 +305,40 @@ def scores_of(model: Detector, data: Data) -> dict[str, Any]:
     reading = Reading(data.base.side, "stretch", device=device())
     pairs = [
         (scene, found_in(model, prediction))
-        for scene, prediction in predict_batches(model, data.held_out(model), reading)
+        for scene, prediction in predict_batches(model, data.batches(model), reading)
     ]
-    kind = KINDS[model.task]
-
-    def scored(scoring: Scoring) -> Evaluation:
-        return collect(kind, (score_scene(s, found, scoring) for s, found in pairs), scoring)
-
-    ours, printed = scored(Scoring()), scored(VOC)
+    scores = [score_scene(scene, found, Scoring()) for scene, found in pairs]
+    ours = collect(KINDS[model.task], scores, Scoring())
     return {
         "scores": main_scores(ours),
         "recall": ours.to_dict()["recall"]["density"],
-        "printed": {name: main_scores(printed)[name] for name in ("ap07", "ap", "recall")},
+        "printed": printed(scores),
         "scenes": len(pairs),
     }
+
+
+def printed(scores: Sequence[SceneScore]) -> dict[str, float]:
+    """As published tables of boxes score."""
+    found = {}
+    for name, interpolation in (("ap07", "11-point"), ("ap", "area")):
+        metric = VOC.voc(interpolation)
+        result = metric.result(metric.measure(score.found, score.truth.boxes) for score in scores)
+        found[name] = round(float(result.ap), 6)
+    return {**found, "recall": round(float(result.recall), 6)}
 
 
 # ---- how fast
 
 
 def rate(args: argparse.Namespace) -> dict[str, Any]:
-    """Images a second of BAFE-Net R18, out of its second epoch, and the epochs that fit."""
-    args.epochs = 2
+    """Images a second of BAFE-Net R18, out of its second epoch, and the epochs that fit.
+
+    Parameters
+    ----------
+    args : Namespace
+        ``toy``, and ``minutes`` of the trainings to come.
+    """
+    args.epochs, args.seed = 2, 0
     n = 4 if args.toy else 256
     side = TOY["size"] if args.toy else COMMON["size"]
     samples = [_noise(side, k) for k in range(n)]

@@ -35,7 +35,8 @@ def sent(out: Path, *words: str, **environment: str) -> list[dict[str, Any]]:
 
 def test_the_first_command(tmp_path: Path) -> None:
     rows = sent(tmp_path, "first")
-    assert {row["part"] for row in rows} == {"correctness", "bulk", "worth"}
+    assert {row["part"] for row in rows} == {"correctness", "bulk"}
+    assert [row["epochs_that_fit"] for row in rows if row["what"] == "training rate"]
     assert all(row["ok"] for row in rows if row["part"] == "correctness")
     assert not [row for row in rows if row.get("wrong")]
     assert all(row["device"] and row["torch"] for row in rows)
@@ -44,7 +45,9 @@ def test_the_first_command(tmp_path: Path) -> None:
 
 
 def test_the_second_command(tmp_path: Path) -> None:
-    rows = sent(tmp_path, "worth", SKY_EPOCHS="0")
+    bundle.main([str(tmp_path / "bundle"), "--toy"])
+    out = tmp_path / "out"
+    rows = sent(out, "worth", SKY_EPOCHS="0", BUNDLE=str(tmp_path / "bundle"))
     assert [row["data"] for row in rows] == [
         "released",
         "bag-cp",
@@ -52,8 +55,8 @@ def test_the_second_command(tmp_path: Path) -> None:
         "none + bag-cp online",
     ]
     assert all(row["what"] == "trained" and row["scores"]["ap"] >= 0 for row in rows)
-    assert (tmp_path / "worth.png").is_file()
-    assert "| bafenet | released | 1 | 1 | 0." in (tmp_path / "report.md").read_text()
+    assert (out / "worth.png").is_file()
+    assert "| bafenet | released | 1 | 1 | 0." in (out / "report.md").read_text()
 
 
 def test_another_word_is_refused(tmp_path: Path) -> None:
