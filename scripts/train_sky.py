@@ -20,7 +20,7 @@ import argparse
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from scipy.special import expit, logit
 from sky_model import SkyNet, folded, pretrained
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from densesirst_gen.datasets import read_split
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make samples")
     args = parser.parse_args()
     if args.what == "ship" and not (args.weights and args.folds):
         parser.error("ship needs --weights and --folds")
@@ -245,7 +247,7 @@ class Samples:
     """
 
     def __init__(self, images: Images, seed: int, distorted: float) -> None:
-        self._images, self._rng = images, np.random.default_rng(seed)
+        self._images, self._rng, self.seed = images, np.random.default_rng(seed), seed
         self._distorted = distorted
         self._skies = np.flatnonzero(images.sky.mean((1, 2)) > 254)
 
@@ -253,16 +255,24 @@ class Samples:
         """How many batches there are."""
         return len(self._images.names) * epochs // BATCH
 
-    def batches(self, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (B, C, H, W) and sky (B, 1, H, W), 0 to 1."""
+    def batches(self, epochs: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (B, C, H, W) and sky (B, 1, H, W), 0 to 1.
+
+        With worker processes each sample has numbers of its own, whatever their number.
+        """
         count = len(self._images.names)
         order = [self._rng.permutation(count) for _ in range(epochs)]
-        for chosen in np.concatenate(order)[: self.steps(epochs) * BATCH].reshape(-1, BATCH):
-            inputs, sky = zip(*(self._sample(i) for i in chosen), strict=True)
-            yield as_batch(np.stack(inputs)), torch.from_numpy(np.stack(sky))[:, None].float() / 255
+        chosen = np.concatenate(order)[: self.steps(epochs) * BATCH]
+        if workers:
+            items = _Numbered(self, chosen)
+            yield from DataLoader(items, BATCH, num_workers=workers, collate_fn=_together)
+            return
+        for part in chosen.reshape(-1, BATCH):
+            yield _together([self.sample(i, self._rng) for i in part])
 
-    def _sample(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        image, sky, rng = self._images.image[i], self._images.sky[i], self._rng
+    def sample(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One image and its sky, by the next numbers of a generator."""
+        image, sky = self._images.image[i], self._images.sky[i]
         if rng.random() < self._distorted:
             if len(self._skies) and rng.random() < OTHER_SKY:
                 other = self._images.image[rng.choice(self._skies)]
@@ -274,6 +284,26 @@ class Samples:
         return (inputs[:, :, ::-1], sky[:, ::-1]) if mirrored else (inputs, sky)
 
 
+class _Numbered(Dataset[tuple[np.ndarray, np.ndarray]]):
+    """Samples for worker processes."""
+
+    def __init__(self, samples: Samples, chosen: np.ndarray) -> None:
+        self._samples, self._chosen = samples, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng((self._samples.seed, k))
+        return self._samples.sample(self._chosen[k], rng)
+
+
+def _together(samples: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
+    inputs, sky = zip(*samples, strict=True)
+    return as_batch(np.stack(inputs)), torch.from_numpy(np.stack(sky))[:, None].float() / 255
+
+
 def as_batch(inputs: np.ndarray) -> Tensor:
     """Inputs of numpy as torch wants them, channels last in memory: twice as fast on a CPU."""
     return torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
@@ -282,23 +312,27 @@ def as_batch(inputs: np.ndarray) -> Tensor:
 # -------------------------------------------------------------------------------------- training
 
 
-def trained(images: Images, args: argparse.Namespace) -> SkyNet:
+def trained(
+    images: Images, args: argparse.Namespace, start: Callable[[], SkyNet] = pretrained
+) -> SkyNet:
     """Train on distorted versions, then settle: half undistorted, in cycles of a smaller rate.
 
     The weights at the ends of these cycles are averaged (Izmailov et al., 2018).
     """
     torch.manual_seed(args.seed)
-    model = pretrained().to(args.device, memory_format=torch.channels_last)
-    model = _cycle(model, Samples(images, args.seed, DISTORTED), args.epochs, 1.0, args.device)
+    model = start().to(args.device, memory_format=torch.channels_last)
+    model = _cycle(model, Samples(images, args.seed, DISTORTED), args.epochs, 1.0, args)
     mean = deepcopy(model)
     for k, share in enumerate(CYCLES[: args.cycles]):
         settling = Samples(images, args.seed + 1 + k, SETTLING)
-        model = _cycle(model, settling, args.settle, share, args.device)
+        model = _cycle(model, settling, args.settle, share, args)
         follow(mean, model, k / (k + 1))
     return mean.cpu().eval()
 
 
-def _cycle(model: SkyNet, samples: Samples, epochs: int, share: float, device: str) -> SkyNet:
+def _cycle(
+    model: SkyNet, samples: Samples, epochs: int, share: float, args: argparse.Namespace
+) -> SkyNet:
     """One cycle of the learning rate; the running mean of the weights is returned."""
     mean = deepcopy(model).requires_grad_(False)
     model.requires_grad_(True).train()
@@ -306,8 +340,9 @@ def _cycle(model: SkyNet, samples: Samples, epochs: int, share: float, device: s
     steps = samples.steps(epochs)
     rates = [rate * share for rate in RATES.values()]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps + 1, pct_start=0.08)
-    for step, (inputs, sky) in enumerate(tqdm(samples.batches(epochs), total=steps, leave=False)):
-        _step(model, optimiser, schedule, inputs.to(device), sky.to(device))
+    batches = samples.batches(epochs, args.workers)
+    for step, (inputs, sky) in enumerate(tqdm(batches, total=steps, leave=False)):
+        _step(model, optimiser, schedule, inputs.to(args.device), sky.to(args.device))
         follow(mean, model, min(EMA, (step + 1) / (step + 20)))
     return mean
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -158,6 +159,34 @@ class EvalScenes(TorchDataset[Sample]):
         return replace(sample, scene=scene)
 
 
+@dataclass(frozen=True)
+class EpochOrder:
+    """Which scene each image of an epoch is of: laps through random permutations of the scenes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    n_scenes : int
+        At least 1.
+    """
+
+    config: TrainConfig
+    n_scenes: int
+
+    def __len__(self) -> int:
+        return self.config.images_per_epoch or self.n_scenes
+
+    def at(self, epoch: int, index: int) -> int:
+        """The scene of an image; every lap takes each once, in a new order."""
+        lap, place = divmod(epoch * len(self) + index, self.n_scenes)
+        return int(_lap(self.config.seed, lap, self.n_scenes)[place])
+
+
+@lru_cache(4)
+def _lap(seed: int, lap: int, n: int) -> np.ndarray:
+    return np.random.default_rng((seed, lap)).permutation(n)
+
+
 class TrainScenes(TorchDataset[Sample]):
     """The images of one epoch of training, in the epoch's own order.
 
@@ -180,6 +209,7 @@ class TrainScenes(TorchDataset[Sample]):
         self, files: Sequence[SceneFile], config: TrainConfig, library: TargetLibrary | None = None
     ) -> None:
         self.files, self.config = files, config
+        self.order = EpochOrder(config, len(files))
         self.calls = CallStream(config.seed)
         self.paste = None
         if library is not None:
@@ -199,7 +229,7 @@ class TrainScenes(TorchDataset[Sample]):
             self.paste.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return self.config.images_per_epoch or len(self.files)
+        return len(self.order)
 
     def __getitem__(self, index: int) -> Sample:
         if index >= len(self):  # or a plain loop over the images would never end
@@ -214,10 +244,8 @@ class TrainScenes(TorchDataset[Sample]):
         return self._blurred(self._zoomed(scene, rng), rng)
 
     def file_at(self, index: int) -> int:
-        """Which file an item of this epoch is of: every lap takes each once, in a new order."""
-        lap, place = divmod(self.calls.epoch.value * len(self) + index, len(self.files))
-        order = np.random.default_rng((self.config.seed, lap)).permutation(len(self.files))
-        return int(order[place])
+        """Which file an item of this epoch is of."""
+        return self.order.at(self.calls.epoch.value, index)
 
     def _blurred(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if not self.config.blur or rng.random() >= BLUR_SHARE:

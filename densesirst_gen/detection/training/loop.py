@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from densesirst_gen.detection.detectors.base import Detector, Targets
 from densesirst_gen.detection.training.checkpoint import RESUME, Progress, Store, damaged
 from densesirst_gen.detection.training.data import Batch, Collate, TrainScenes
+from densesirst_gen.detection.training.kept import KeptBatches, KeptScenes
 from densesirst_gen.detection.training.optimise import lr_share, make_optimiser, update_average
 from densesirst_gen.detection.training.settings import PRECISIONS, TrainConfig
 
@@ -78,7 +79,7 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -
 def fit(
     fabric: Any,
     detector: Detector,
-    scenes: TrainScenes,
+    scenes: TrainScenes | KeptScenes,
     config: TrainConfig,
     store: Store,
     *,
@@ -96,7 +97,8 @@ def fit(
         Launched.
     detector : Detector
         Holds the weights of the last step afterwards.
-    scenes : TrainScenes
+    scenes : TrainScenes or KeptScenes
+        The latter move to the device.
     config : TrainConfig
     store : Store
         Written to by the first process only.
@@ -181,12 +183,16 @@ class _Run:
             self.average.load_state_dict(state["average"])
 
 
-def _loader(scenes: TrainScenes, run: _Run, workers: int) -> DataLoader[Any]:
+def _loader(
+    scenes: TrainScenes | KeptScenes, run: _Run, workers: int
+) -> DataLoader[Any] | KeptBatches:
     """This process's share of each epoch, the same number of images for every process."""
     world = run.fabric.world_size
     mine = range(run.fabric.global_rank, len(scenes) - len(scenes) % world, world)
     if not mine:
         raise TrainingError(f"{len(scenes)} images are too few for {world} devices")
+    if isinstance(scenes, KeptScenes):
+        return scenes.batches(mine, run.detector.preprocess, run.fabric.device)
     return DataLoader(
         scenes,
         run.config.batch,

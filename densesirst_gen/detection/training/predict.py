@@ -18,7 +18,7 @@ from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring, co
 from densesirst_gen.detection.evaluation.predictions import Predictions
 from densesirst_gen.detection.metrics import FoundBoxes
 from densesirst_gen.detection.training.checkpoint import Checkpoint
-from densesirst_gen.detection.training.data import Collate, EvalScenes
+from densesirst_gen.detection.training.data import Batch, Collate, EvalScenes
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.codec import encode_png
 from densesirst_gen.scene.counts import Counts
@@ -75,8 +75,29 @@ def predict_scenes(
         num_workers=reading.workers,
         collate_fn=Collate(detector.preprocess),
     )
+    yield from predict_batches(detector, reading.watch(loader, len(loader)), reading)
+
+
+def predict_batches(
+    detector: Detector, batches: Iterable[Batch], reading: Reading
+) -> Iterator[tuple[Scene, Prediction]]:
+    """The scenes of inputs that were made before, each with what is found in it.
+
+    Parameters
+    ----------
+    detector : Detector
+    batches : iterable of Batch
+        With their metas and scenes.
+    reading : Reading
+        Its device and source.
+
+    Raises
+    ------
+    DetectionError
+        See `predict_scenes`.
+    """
     detector.to(reading.device).eval()
-    for batch in reading.watch(loader, len(loader)):
+    for batch in batches:
         with torch.inference_mode():
             raw = detector(batch.images.to(reading.device))
             if not is_finite(raw):

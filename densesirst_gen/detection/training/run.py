@@ -21,6 +21,7 @@ from densesirst_gen.detection.detectors.base import Detector
 from densesirst_gen.detection.evaluation.evaluate import Evaluation
 from densesirst_gen.detection.training.checkpoint import BEST, LAST, LOG, Progress, Store
 from densesirst_gen.detection.training.data import TrainScenes, box_sizes
+from densesirst_gen.detection.training.kept import KeptScenes, samples_of
 from densesirst_gen.detection.training.loop import Row, Watch, fit, make_fabric
 from densesirst_gen.detection.training.parts import Part, check_apart, check_targets
 from densesirst_gen.detection.training.predict import Reading, score_detector
@@ -153,7 +154,7 @@ def run_training(
         progress = fit(
             fabric,
             detector,
-            TrainScenes(task.train.files, config, _library(task, config)),
+            _scenes(task, config),
             config,
             Store(folder, about),
             validate=_validation(task, config, fabric, running),
@@ -224,6 +225,15 @@ def _about(task: Task, config: TrainConfig) -> dict[str, Any]:
 def _counts(task: Task) -> Mapping[str, Counts]:
     """What the values of the training images mean."""
     return task.train.files[0].counts if task.train.files else {}
+
+
+def _scenes(task: Task, config: TrainConfig) -> TrainScenes | KeptScenes:
+    files, library = task.train.files, _library(task, config)
+    if config.keep:
+        if library is not None:  # an input no longer says what its values mean
+            library = replace(library, counts=dict(_counts(task)))
+        return KeptScenes(samples_of(files, config), config, library)
+    return TrainScenes(files, config, library)
 
 
 def _library(task: Task, config: TrainConfig) -> TargetLibrary | None:

@@ -60,6 +60,7 @@ class TrainConfig(Settings):
     blur: float = option(
         0.0, "greatest σ of blur, input px, of half the images; 0: none", low=0, high=100
     )
+    keep: bool = option(False, "inputs are made once and lie on the device, all at a time")
     augment: str = option("none", "targets pasted while training", among=AUGMENTS)
     paste: float = option(1.0, "share of images pasted into", low=0, high=1)
     val_every: int = option(
