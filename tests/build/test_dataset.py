@@ -401,12 +401,12 @@ def test_a_distribution_that_is_not_installed_is_written_as_such(
     found = metadata.version
 
     def version(name: str) -> str:
-        if name == "opencv-python":
+        if name == "pycocotools":
             raise metadata.PackageNotFoundError(name)
         return found(name)
 
     monkeypatch.setattr(metadata, "version", version)
     build_dataset(backgrounds, tmp_path / "out", RECIPE, names=["s0"])
     versions = json.loads((tmp_path / "out/manifest.json").read_text())["versions"]
-    assert versions["opencv-python"] == "not installed"
+    assert versions["pycocotools"] == "not installed"
     assert versions["numpy"] == np.__version__
