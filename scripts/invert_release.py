@@ -4,9 +4,9 @@ python scripts/invert_release.py SIRSTV2 DEVKIT --split FILE --json FILE [--fram
 
 SIRSTV2 holds `mixed/` and `annotations/masks/`, DEVKIT is the released folder `SIRSTdevkit`. For
 each pasted patch: donor, lambda, sigma_x, sigma_y, mu_x, mu_y, theta and corner, so that
-floor(lambda T G), cut at 255, gives all its pixels. Donors are the images Misc_* of SIRST v2 at
-5x5, those of --frames (or of densesirst/misc_frames_5x5.npz beside SIRSTV2), and the frames in
-scripts/data/unnamed_frames.npz, which SIRST v2 does not hold.
+floor(lambda T G), cut at 255, gives all its pixels. Donors are the images Misc_* of SIRST v2,
+cropped by the sky masks of DEVKIT, at 5x5. For images that are not at hand: whole images of --frames
+(or densesirst/misc_frames_5x5.npz beside SIRSTV2), and scripts/data/unnamed_frames.npz.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     """Invert a split, write the JSON, print the report."""
     args = _arguments()
     names = [line.strip() for line in args.split.read_text().splitlines() if line.strip()]
-    frames = read_frames(args.sirstv2, args.frames)
+    frames = read_frames(args.sirstv2, args.devkit, args.frames)
     began = time.monotonic()
     images = list(invert(args.sirstv2, args.devkit, names, frames, args.jobs))
     document = document_of(images)

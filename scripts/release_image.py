@@ -12,7 +12,7 @@ from release_scenes import WHITE, Pair, Patches, patches_of
 from release_solve import Effort, Solutions, solve
 
 QUICK = Effort()
-THOROUGH = Effort(donors=200, kept=40, turned=12, degrees=(0, -1, 1, -2, 2), sharpened=3)
+THOROUGH = Effort(donors=200, kept=40, turned=12, degrees=(0, -1, 1, -2, 2), sharpened=2)
 
 
 @dataclass(frozen=True)
