@@ -4,9 +4,10 @@ python scripts/invert_release.py SIRSTV2 DEVKIT --split FILE --json FILE [--fram
 
 SIRSTV2 holds `mixed/` and `annotations/masks/`, DEVKIT is the released folder `SIRSTdevkit`. For
 each pasted patch: donor, lambda, sigma_x, sigma_y, mu_x, mu_y, theta and corner, so that
-floor(lambda T G), cut at 255, gives all its pixels. Donors are the images Misc_* of SIRST v2 at
-5x5, those of --frames (or of densesirst/misc_frames_5x5.npz beside SIRSTV2), and the frames in
-scripts/data/unnamed_frames.npz, which SIRST v2 does not hold.
+floor(lambda T G), cut at 255, gives all its pixels. Donors are the images Misc_* of SIRST v2,
+cropped by the sky masks of DEVKIT, at 5x5. For images not at hand: whole images of --frames (or
+of densesirst/misc_frames_5x5.npz beside SIRSTV2) and scripts/data/unnamed_frames.npz. --start
+takes parameters found before: what they explain is not searched again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from release_fit import Bank
 from release_frames import read_frames
 from release_image import QUICK, THOROUGH, Inverted, invert_image
-from release_parameters import write_parameters
+from release_parameters import Parameters, read_parameters, write_parameters
 from release_report import report_text, summary_of
 from release_scenes import read_pair
 
@@ -36,9 +37,10 @@ def main() -> None:
     """Invert a split, write the JSON, print the report."""
     args = _arguments()
     names = [line.strip() for line in args.split.read_text().splitlines() if line.strip()]
-    frames = read_frames(args.sirstv2, args.frames)
+    frames = read_frames(args.sirstv2, args.devkit, args.frames)
     began = time.monotonic()
-    images = list(invert(args.sirstv2, args.devkit, names, frames, args.jobs))
+    start = read_parameters(args.start) if args.start else {}
+    images = list(invert(args.sirstv2, args.devkit, names, frames, args.jobs, start=start))
     document = document_of(images)
     args.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
     if args.parameters:
@@ -55,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, required=True, help="file to write")
     parser.add_argument("--frames", type=Path, help="frames at 5x5: names, patches")
     parser.add_argument("--parameters", type=Path, help="also write them for `reproduce.py`")
+    parser.add_argument("--start", type=Path, help="parameters found before")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     args = parser.parse_args()
     if not args.split.is_file():
@@ -69,24 +72,27 @@ def invert(
     frames: dict[str, np.ndarray],
     jobs: int,
     draws: int = 600_000,
+    start: Parameters | None = None,
 ) -> Iterator[Inverted]:
     """The images of a split, in its order."""
     work = partial(_invert_one, sirstv2, devkit)
     if jobs == 1:
-        _prepare(frames, draws)
+        _prepare(frames, draws, start)
         yield from map(work, names)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, _prepare, (frames, draws)) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, _prepare, (frames, draws, start)) as pool:
         yield from pool.imap(work, names)
 
 
-def _prepare(frames: dict[str, np.ndarray], draws: int) -> None:
-    _ready.update(bank=Bank(draws), frames=frames)
+def _prepare(frames: dict[str, np.ndarray], draws: int, start: Parameters | None) -> None:
+    _ready.update(bank=Bank(draws), frames=frames, start=start or {})
 
 
 def _invert_one(sirstv2: Path, devkit: Path, name: str) -> Inverted:
     pair = read_pair(sirstv2, devkit, name)
-    return invert_image(pair, _ready["frames"], _ready["bank"], (QUICK, THOROUGH, QUICK))
+    _, known = _ready["start"].get(name, ("", []))
+    efforts = (QUICK, THOROUGH, QUICK)
+    return invert_image(pair, _ready["frames"], _ready["bank"], efforts, known)
 
 
 def document_of(images: list[Inverted]) -> dict:

@@ -1,4 +1,4 @@
-"""Recover the frames that were pasted but are no image of SIRST v2, from the patches alone.
+"""Recover the frames of images that are not at hand, from the patches alone.
 
 python scripts/recover_frames.py SIRSTV2 DEVKIT --split FILE --out NPZ [--frames NPZ] [--from NPZ]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from release_fit import UNBOUNDED, Bank, Evidence, fit
-from release_frames import read_frames, write_frames
+from release_frames import read_file, read_frames, write_frames
 from release_model import N_PIXELS, gaussians
 from release_pairs import fit_pairs
 from release_scenes import patches_of, read_pair
@@ -33,14 +33,14 @@ def main() -> None:
     args = _arguments()
     bank = Bank()
     evidence = _evidence(args, bank)
-    named = np.array(list(read_frames(args.sirstv2, args.frames, None).values()))
+    named = np.array(list(read_frames(args.sirstv2, args.devkit, args.frames, None).values()))
     rest = evidence[_wrong(evidence, named, bank) > 0]
     print(
         f"{len(rest.low)} of {len(evidence.low)} patches are not explained by {len(named)} frames"
     )
     frames = np.zeros((0, N_PIXELS))
     if args.start:
-        frames = np.array(list(read_frames(args.sirstv2, args.start, None).values()))
+        frames = np.array(list(read_file(args.start).values()))
     for _ in range(args.rounds):
         frames = improved(frames, rest, bank)
         frames = kept(np.concatenate([frames, _new_frames(frames, rest, bank)]), rest, bank)

@@ -1,4 +1,9 @@
-"""The frames that the release pasted: whole images brought to 5x5 by nearest neighbour."""
+"""The frames that the release pasted: the sky of whole images, brought to 5x5.
+
+The release cropped its "targets" from the SIRST v1 images (`Misc_*`) by their sky masks: black
+outside the sky, cut to the box of the mask. Of a mask in several pieces the last one in reading
+order is left; an image without sky gives nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +12,69 @@ from pathlib import Path
 import cv2
 import numpy as np
 from release_model import N_PIXELS, SIDE
-from release_scenes import decode, mixed
+from release_scenes import WHITE, decode, mixed
 
 UNNAMED = Path(__file__).parent / "data" / "unnamed_frames.npz"
-"""Frames that no image of SIRST v2 gives, recovered from the patches (`recover_frames.py`)."""
+"""Frames of images that are not at hand, recovered from the patches (`recover_frames.py`)."""
 BESIDE = Path("densesirst") / "misc_frames_5x5.npz"
+N_IMAGES = 427
+Frames = dict[str, np.ndarray]
 
 
-def read_frames(sirstv2: Path, file: Path | None, unnamed: Path | None = UNNAMED) -> dict:
-    """Name to T, float (25,): the frames of a file or of SIRST v2's own images, and the unnamed."""
-    named = _from_file(file) if file else _named(sirstv2)
-    if not named:
-        raise SystemExit(f"{sirstv2}: no image Misc_* in it, and no file of frames given")
-    return named | (_from_file(unnamed) if unnamed and unnamed.is_file() else {})
+def read_frames(
+    sirstv2: Path, devkit: Path, file: Path | None = None, unnamed: Path | None = UNNAMED
+) -> Frames:
+    """Name to T, float (25,).
 
-
-def _named(sirstv2: Path) -> dict[str, np.ndarray]:
-    """The images at hand, and those that a file of frames beside the data adds."""
-    images = sorted(mixed(sirstv2).glob("Misc_*.png"))
-    frames = {path.stem: frame_of(decode(path, cv2.IMREAD_GRAYSCALE)) for path in images}
+    From the images of SIRST v2 with the sky masks of the devkit. Of those that lack one or the
+    other, whole images at 5x5 from ``file``, or from the file beside the data, and ``unnamed``.
+    """
+    known, skyless = _cropped(sirstv2, devkit)
     beside = sirstv2.parent / BESIDE
-    return (_from_file(beside) if beside.is_file() else {}) | frames
+    file = file or (beside if beside.is_file() else None)
+    whole = read_file(file) if file else {}
+    missing = {name: frame for name, frame in whole.items() if name not in skyless}
+    frames = missing | known
+    if not frames:
+        raise SystemExit(f"{sirstv2}: no image Misc_* in it, and no file of frames given")
+    if len(known) + len(skyless) < N_IMAGES and unnamed and unnamed.is_file():
+        frames |= read_file(unnamed)
+    return frames
 
 
-def frame_of(gray: np.ndarray) -> np.ndarray:
-    """A gray image at 5x5, pixel floor(i size / 5), float (25,)."""
-    small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+def _cropped(sirstv2: Path, devkit: Path) -> tuple[Frames, set[str]]:
+    """The frames of images with a sky mask, and the images whose mask is empty."""
+    frames, skyless = {}, set()
+    for path in sorted(mixed(sirstv2).glob("Misc_*.png")):
+        mask = devkit / "SkySeg" / "BinaryMask" / f"{path.stem}_pixels0.png"
+        if mask.is_file():
+            sky = decode(mask, cv2.IMREAD_GRAYSCALE) > WHITE // 2
+            if sky.any():
+                frames[path.stem] = frame_of(decode(path, cv2.IMREAD_GRAYSCALE), sky)
+            else:
+                skyless.add(path.stem)
+    return frames, skyless
+
+
+def frame_of(gray: np.ndarray, sky: np.ndarray) -> np.ndarray:
+    """The last piece of the sky at 5x5, pixel floor(i size / 5), float (25,)."""
+    n, pieces, boxes, _ = cv2.connectedComponentsWithStats(sky.astype(np.uint8), connectivity=8)
+    col, row, width, height = boxes[n - 1, :4]
+    box = slice(row, row + height), slice(col, col + width)
+    crop = np.where(pieces[box] == n - 1, gray[box], 0)
+    small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
     return small.ravel().astype(float)
 
 
-def _from_file(file: Path) -> dict[str, np.ndarray]:
+def read_file(file: Path) -> Frames:
+    """The frames of a file with ``names`` and ``patches``."""
     with np.load(file, allow_pickle=False) as arrays:
         names, patches = arrays["names"], arrays["patches"]
     rows = patches.reshape(len(names), N_PIXELS).astype(float)
     return {str(name): row for name, row in zip(names, rows, strict=True)}
 
 
-def write_frames(file: Path, frames: dict[str, np.ndarray]) -> None:
-    """The inverse of reading a file."""
+def write_frames(file: Path, frames: Frames) -> None:
+    """The inverse of `read_file`."""
     patches = np.array(list(frames.values()), np.uint8).reshape(-1, SIDE, SIDE)
     np.savez_compressed(file, names=np.array(list(frames)), patches=patches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from release_scenes import WHITE, Pair, Patches, patches_of
 from release_solve import Effort, Solutions, solve
 
 QUICK = Effort()
-THOROUGH = Effort(donors=200, kept=40, turned=12, degrees=(0, -1, 1, -2, 2), sharpened=3)
+THOROUGH = Effort(donors=200, kept=40, turned=12, degrees=(0, -1, 1, -2, 2), sharpened=2)
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,21 @@ class Inverted:
 
 
 def invert_image(
-    pair: Pair, frames: Mapping[str, np.ndarray], bank: Bank, efforts: tuple[Effort, ...]
+    pair: Pair,
+    frames: Mapping[str, np.ndarray],
+    bank: Bank,
+    efforts: tuple[Effort, ...],
+    known: Sequence[Paste] = (),
 ) -> Inverted:
-    """Recover the patches of one image."""
+    """Recover the patches of one image; those that ``known`` pastes explain are not searched."""
     patches = patches_of(pair, bank)
     table = np.array(list(frames.values()))
     found = _Found.of(len(patches.corners))
-    todo = np.arange(len(found.wrong))
-    order = list(range(len(todo)))
     evidence = patches.evidence
+    found.take(known, patches.corners, list(frames))
+    found.recount(evidence, table)
+    todo = np.flatnonzero(found.wrong > 0)
+    order = list(range(len(found.wrong)))
     for effort in efforts:
         if len(todo):
             found.improve(todo, solve(evidence[todo], table, bank, effort))
@@ -91,6 +97,14 @@ class _Found:
                 self.donor[place], self.steps[place] = solutions.donor[k], solutions.steps[k]
                 self.theta[place], self.wrong[place] = solutions.theta[k], solutions.wrong[k]
             self.n_donors[place] = max(n, self.n_donors[place])
+
+    def take(self, known: Sequence[Paste], corners: np.ndarray, names: list[str]) -> None:
+        place = {(int(row), int(col)): k for k, (row, col) in enumerate(corners)}
+        for paste in known:
+            k = place.get((paste.row, paste.col))
+            if k is not None and paste.donor in names:
+                self.donor[k], self.theta[k] = names.index(paste.donor), paste.theta
+                self.steps[k], self.n_donors[k] = paste.steps, 1
 
     def recount(self, evidence: Evidence, table: np.ndarray) -> None:
         if len(self.wrong):

@@ -12,6 +12,8 @@ import numpy as np
 from release_image import Inverted
 from release_model import Paste
 
+Parameters = dict[str, tuple[str, list[Paste]]]
+
 
 def write_parameters(file: Path, images: list[Inverted]) -> None:
     """Write what `read_parameters` reads."""
@@ -31,7 +33,7 @@ def write_parameters(file: Path, images: list[Inverted]) -> None:
     )
 
 
-def read_parameters(file: Path) -> dict[str, tuple[str, list[Paste]]]:
+def read_parameters(file: Path) -> Parameters:
     """Image to its conversion to gray and its pastes in order."""
     with np.load(file, allow_pickle=False) as arrays:
         a = {key: arrays[key] for key in arrays}

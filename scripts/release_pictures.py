@@ -109,7 +109,7 @@ def _released(args: argparse.Namespace) -> tuple[dict[str, np.ndarray], str]:
     paste = Paste(row["donor"], steps, row["theta"], row["row"], row["col"])
     pair = read_pair(args.sirstv2, args.devkit, row["image"])
     rise = pair.after[paste.window].astype(int) - pair.before[paste.window]
-    donor = read_frames(args.sirstv2, args.frames)[paste.donor]
+    donor = read_frames(args.sirstv2, args.devkit, args.frames)[paste.donor]
     corner = f"({paste.row}, {paste.col})"
     return _panels(paste, donor, rise), f"{row['image']} at {corner}, donor {paste.donor}"
 

@@ -11,7 +11,7 @@ from release_model import N_PIXELS, THRESHOLD, gaussians, steps_of, values_of
 from release_sharpen import sharpened
 
 MIDDLE, INSIDE, EDGE = 0.5, 0.05, 0.01
-NEARLY = 12
+NEARLY = 6
 """Wrong pixels of a patch up to which the last hundredths are worth a try."""
 
 

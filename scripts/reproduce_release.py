@@ -1,7 +1,7 @@
 """Make the released DenseSIRST from SIRST v2 and the recovered parameters of its patches.
 
 python scripts/reproduce.py densesirst --out DIR [--data DIR] [--frames NPZ] [--parameters NPZ]
-                                       [--against DEVKIT]
+                                       [--sky DEVKIT] [--against DEVKIT]
 
 Writes DIR/SIRSTdevkit: PNGImages, and below SIRST masks, boxes and points. The sky masks of the
 release are drawn by hand and follow from nothing; they are not made. --against says how much of
@@ -24,7 +24,7 @@ from release_scenes import WHITE, decode, mixed, old_mask, readings
 
 from densesirst_gen.datasets.devkit import encode_image, image_path, target_files
 from densesirst_gen.datasets.voc import read_voc
-from densesirst_gen.scene.annotate import Annotations, annotate, label_mask
+from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene
 
 PARAMETERS = Path(__file__).parent / "data" / "densesirst_trainval.npz"
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     """Write the devkit, and compare it if asked to."""
     args = _arguments(arguments)
     sirstv2 = args.data if args.data.name == "sirstv2" else args.data / "sirstv2"
-    frames = read_frames(sirstv2, args.frames)
+    frames = read_frames(sirstv2, args.sky or sirstv2.parent / "densesirst", args.frames)
     kit = args.out / "SIRSTdevkit"
     names = []
     for scene in remade(sirstv2, args.parameters, frames):
@@ -52,6 +52,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with sirstv2/")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--frames", type=Path, help="donors at 5x5: names, patches")
+    parser.add_argument("--sky", type=Path, help="devkit with SkySeg/ (default: DATA/densesirst)")
     parser.add_argument("--parameters", type=Path, default=PARAMETERS)
     parser.add_argument("--against", type=Path, help="released SIRSTdevkit to compare with")
     return parser.parse_args(arguments)
@@ -77,16 +78,31 @@ def _write(kit: Path, scene: Scene) -> None:
     annotations = annotate(scene.labels)
     files = dict(target_files(scene, annotations, voc_dialect="densesirst"))
     points = f"SIRST/Point_label/{scene.name}_pixels0.txt"
-    files[points] = "".join(f"{x} {y}\n" for x, y in points_of(annotations)).encode()
+    files[points] = "".join(f"{x} {y}\n" for x, y in points_of(scene.labels > 0)).encode()
     files[image_path(scene)] = encode_image(scene.image)
     for path, content in files.items():
         (kit / path).parent.mkdir(parents=True, exist_ok=True)
         (kit / path).write_bytes(content)
 
 
-def points_of(annotations: Annotations) -> list[list[int]]:
-    """The release cuts the centroid to whole pixels, on the mask or not."""
-    return annotations.points.astype(int).tolist()
+def points_of(mask: np.ndarray) -> list[tuple[int, int]]:
+    """The points as released: of the outlines' polygons, cut to whole pixels, in OpenCV's order.
+
+    The centroid of the polygon through the outer pixels, not that of the pixels; a line has no
+    polygon, its point is the middle of its box.
+    """
+    outlines, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    return [_polygon_point(outline) for outline in outlines]
+
+
+def _polygon_point(outline: np.ndarray) -> tuple[int, int]:
+    moments = cv2.moments(outline)
+    if not moments["m00"]:
+        x, y, width, height = cv2.boundingRect(outline)
+        return x + width // 2, y + height // 2
+    return int(moments["m10"] / moments["m00"]), int(moments["m01"] / moments["m00"])
 
 
 def agreement(kit: Path, released: Path, names: list[str]) -> dict[str, tuple[int, int]]:

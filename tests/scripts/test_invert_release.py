@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import reproduce_release
 from release_fit import Bank, Evidence, fit, gains_and_slopes
-from release_frames import frame_of, read_frames, write_frames
+from release_frames import frame_of, read_file, read_frames, write_frames
 from release_image import THOROUGH, Inverted, invert_image, meeting, sorted_by
 from release_model import SIDE, Paste, gaussian, gaussians, mask_of, paste_all, steps_of, values_of
 from release_parameters import read_parameters, write_parameters
@@ -182,7 +182,7 @@ def test_files_of_frames_and_parameters_read_back(
     tmp_path: Path, frames: dict[str, np.ndarray], bank: Bank
 ) -> None:
     write_frames(tmp_path / "f.npz", frames)
-    again = read_frames(tmp_path, tmp_path / "f.npz", None)
+    again = read_file(tmp_path / "f.npz")
     assert all((again[name] == frame).all() for name, frame in frames.items())
     _, found = inverted(20, apart(4), frames, bank)
     write_parameters(tmp_path / "p.npz", [found])
@@ -230,7 +230,7 @@ def released(data: Path, folder: Path, names: tuple[str, ...]) -> Path:
 def test_released_images_are_explained_and_remade(real_data: Path, tmp_path: Path) -> None:
     kit = released(real_data, tmp_path, NAMES)
     sirstv2 = real_data / "sirstv2"
-    frames = read_frames(sirstv2, None)
+    frames = read_frames(sirstv2, real_data / "densesirst")
     found = list(invert_release.invert(sirstv2, kit, list(NAMES), frames, 1, draws=80_000))
     document = invert_release.document_of(found)
     assert document["patches"] >= 10
@@ -244,7 +244,21 @@ def test_released_images_are_explained_and_remade(real_data: Path, tmp_path: Pat
     assert same["pixels"][0] >= 0.999 * same["pixels"][1]
 
 
-def test_frames_at_hand_are_the_shared_ones(real_data: Path) -> None:
-    shared = read_frames(real_data, real_data / "densesirst" / "misc_frames_5x5.npz", None)
-    path = real_data / "sirstv2" / "mixed" / "Misc_249.png"
-    assert (frame_of(readings(path)["gray"]) == shared["Misc_249"]).all()
+def test_a_frame_is_the_last_piece_of_the_sky_on_black() -> None:
+    gray = np.arange(1, 201, dtype=np.uint8).reshape(10, 20)
+    sky = np.zeros((10, 20), bool)
+    assert (frame_of(gray, ~sky) == gray[::2, ::4].ravel()).all()
+    sky[0, 0] = sky[4:9, 5:10] = True
+    sky[8, 9] = False
+    frame = frame_of(gray, sky).reshape(5, 5)
+    assert frame[4, 4] == 0
+    assert (frame[:4] == gray[4:8, 5:10]).all()
+
+
+def test_frames_of_full_skies_are_whole_images(real_data: Path) -> None:
+    shared = read_file(real_data / "densesirst" / "misc_frames_5x5.npz")
+    frames = read_frames(real_data / "sirstv2", real_data / "densesirst", unnamed=None)
+    assert (frames["Misc_249"] == shared["Misc_249"]).all()
+    assert "Misc_107" not in frames  # no sky
+    assert "Misc_206" in frames
+    assert (frames["Misc_206"] != shared["Misc_206"]).any()
