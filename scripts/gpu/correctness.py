@@ -65,9 +65,9 @@ def checks_of(*, toy: bool) -> dict[str, Callable[[], Any]]:
     checks: dict[str, Callable[[], Any]] = {
         f"as numpy, {kind}": lambda kind=kind: case.wrong(kind, case.module()) for kind in SPANS
     }
+    checks["in a CUDA graph"] = case.wrong_in_graph
     checks["tests on a device"] = wrong_tests if not toy else lambda: None
     checks["build, byte by byte"] = lambda: wrong_files(TOY_BUILT if toy else N_BUILT)
-    checks["in a CUDA graph"] = case.wrong_in_graph
     for kind in () if toy else SPANS:
         checks[f"compiled, {kind}"] = lambda kind=kind: case.wrong_compiled(kind)
     return checks
@@ -219,8 +219,8 @@ def wrong_tests() -> str | None:
 def wrong_files(n: int) -> str | None:
     """Files of a build of n scenes that differ between the device and the CPU."""
     demo = demo_dataset()
-    scenes = demo.scenes[: min(n, len(demo.scenes))]
-    copies = -(-n // len(scenes))
+    copies = -(-n // len(demo.scenes))
+    scenes = demo.scenes[: -(-n // copies)]
     with tempfile.TemporaryDirectory() as folder:
         found = []
         for where in ("cpu", "cuda" if device() == "cuda" else "cpu:0"):  # the latter by torch too
@@ -230,6 +230,7 @@ def wrong_files(n: int) -> str | None:
                 out,
                 Recipe(CONFIG, copies=copies),
                 device=where,
+                jobs=min(copies, 8) if where == "cpu" else 1,
             )
             found.append(_contents(out))
     names = [name for name in found[0] | found[1] if found[0].get(name) != found[1].get(name)]
