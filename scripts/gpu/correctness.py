@@ -39,7 +39,7 @@ from densesirst_gen.scene.scene import Scene
 
 ROOT = Path(__file__).parents[2]
 PART = "correctness"
-TESTS = "tests/augment/test_batch.py"
+TESTS = "tests/augment/test_batch.py", "tests/detection/test_kept.py"
 N_BUILT, N_BATCH = 64, 16
 TOY_BUILT, TOY_BATCH = 1, 2
 SPANS = {"uint8": None, "uint16": (0.0, 16383.0), "float32": (0.0, 1.0)}
@@ -204,7 +204,7 @@ def as_kind(scene: Scene, kind: str) -> Scene:
 
 def wrong_tests() -> str | None:
     """The end of what pytest says, if a test fails or none ran."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "OnADevice", TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "OnADevice", *TESTS]
     run = subprocess.run(
         [*command, "-p", "no:cacheprovider", "-W", "default"],
         check=False,
