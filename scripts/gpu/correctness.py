@@ -39,7 +39,7 @@ from densesirst_gen.scene.scene import Scene
 
 ROOT = Path(__file__).parents[2]
 PART = "correctness"
-TESTS = "tests/augment/test_batch.py"
+TESTS = "tests/augment/test_batch.py", "tests/detection/test_kept.py"
 N_BUILT, N_BATCH = 64, 16
 TOY_BUILT, TOY_BATCH = 1, 2
 SPANS = {"uint8": None, "uint16": (0.0, 16383.0), "float32": (0.0, 1.0)}
@@ -65,9 +65,9 @@ def checks_of(*, toy: bool) -> dict[str, Callable[[], Any]]:
     checks: dict[str, Callable[[], Any]] = {
         f"as numpy, {kind}": lambda kind=kind: case.wrong(kind, case.module()) for kind in SPANS
     }
+    checks["in a CUDA graph"] = case.wrong_in_graph
     checks["tests on a device"] = wrong_tests if not toy else lambda: None
     checks["build, byte by byte"] = lambda: wrong_files(TOY_BUILT if toy else N_BUILT)
-    checks["in a CUDA graph"] = case.wrong_in_graph
     for kind in () if toy else SPANS:
         checks[f"compiled, {kind}"] = lambda kind=kind: case.wrong_compiled(kind)
     return checks
@@ -204,7 +204,7 @@ def as_kind(scene: Scene, kind: str) -> Scene:
 
 def wrong_tests() -> str | None:
     """The end of what pytest says, if a test fails or none ran."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "OnADevice", TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "OnADevice", *TESTS]
     run = subprocess.run(
         [*command, "-p", "no:cacheprovider", "-W", "default"],
         check=False,
@@ -219,8 +219,8 @@ def wrong_tests() -> str | None:
 def wrong_files(n: int) -> str | None:
     """Files of a build of n scenes that differ between the device and the CPU."""
     demo = demo_dataset()
-    scenes = demo.scenes[: min(n, len(demo.scenes))]
-    copies = -(-n // len(scenes))
+    copies = -(-n // len(demo.scenes))
+    scenes = demo.scenes[: -(-n // copies)]
     with tempfile.TemporaryDirectory() as folder:
         found = []
         for where in ("cpu", "cuda" if device() == "cuda" else "cpu:0"):  # the latter by torch too
@@ -230,6 +230,7 @@ def wrong_files(n: int) -> str | None:
                 out,
                 Recipe(CONFIG, copies=copies),
                 device=where,
+                jobs=min(copies, 8) if where == "cpu" else 1,
             )
             found.append(_contents(out))
     names = [name for name in found[0] | found[1] if found[0].get(name) != found[1].get(name)]

@@ -35,8 +35,8 @@ part() { # seconds, name, command: a part has its time and no more, and the next
 
 case $what in
 first)
-    part 100 correctness scripts/gpu/correctness.py "$out" $toy
-    part 150 bulk scripts/gpu/bulk.py "$out" --minutes "${MINUTES:-5}" $toy ${toy:+--rounds 1}
+    part 110 correctness scripts/gpu/correctness.py "$out" $toy
+    part 140 bulk scripts/gpu/bulk.py "$out" --minutes "${MINUTES:-5}" $toy ${toy:+--rounds 1}
     ;;
 worth)
     bundle=${BUNDLE:-bundle} minutes=${MINUTES:-5} seeds=${SEEDS:-2} epochs=${EPOCHS:-20}

@@ -82,7 +82,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Backbones start from nothing, so their norms are trained."""
 TOY = {"size": 64, "precision": "32", "batch": 2, "warmup": 0}
-TOY_OPTIONS: dict[str, dict[str, Any]] = {"bafenet": {"width": 8, "head_width": 32}}
+TOY_OPTIONS: dict[str, dict[str, Any]] = {
+    "adsnet": {"width": 8, "stem_width": 8},
+    "bafenet": {"width": 8, "head_width": 32},
+    "cgranet": {"backbone_width": 8, "width": 8},
+    "eflnet": {"width_multiple": 1 / 16, "dyhead_blocks": 1},
+    "serankdet": {"base_width": 8},
+}
 
 
 @dataclass(frozen=True)

@@ -173,3 +173,38 @@ def test_a_training_is_the_same_with_its_inputs_kept(tmp_path: Path) -> None:
     assert of_kept["checkpoint"] == of_files["checkpoint"]
     one, other = ((tmp_path / str(k) / "last.safetensors").read_bytes() for k in (False, True))
     assert one == other
+
+
+@pytest.fixture
+def on_device() -> str:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return "cuda"
+
+
+@pytest.mark.usefixtures("toy_registered")
+class TestOnADevice:
+    @pytest.mark.parametrize("augment", ["none", "bag-cp"])
+    def test_batches_are_those_of_the_cpu(
+        self, on_device: str, targets: TargetLibrary, augment: str
+    ) -> None:
+        config = replace(CONFIG, augment=augment)
+        library = targets if augment != "none" else None
+        samples = samples_of(held(), config)
+        found, expected = (
+            list(KeptScenes(samples, config, library).batches(range(8), PREPROCESS, device))
+            for device in (on_device, "cpu")
+        )
+        for one, other in zip(found, expected, strict=True):
+            assert one.images.is_cuda
+            assert torch.allclose(one.images.cpu(), other.images, rtol=0, atol=1e-6)
+            assert torch.equal(one.targets.labels.cpu(), other.targets.labels)
+            for mine, theirs in zip(one.targets.boxes, other.targets.boxes, strict=True):
+                assert torch.equal(mine.cpu(), theirs)
+
+    def test_a_training(self, on_device: str, tmp_path: Path) -> None:
+        data = write_dataset(tmp_path / "data")
+        settings = {"size": 0, "epochs": 1, "augment": "bag-cp", "precision": "bf16"}
+        of = task(data, keep=True, **settings)
+        manifest = run_training(of, tmp_path / "run", running=Running(on_device))
+        assert manifest["epochs"] == 1

@@ -13,10 +13,13 @@ import collected
 import numpy as np
 import pytest
 import told
+import torch
 import worth
 from scenes import make_scene
 
-from densesirst_gen.detection.training.data import fitted
+from densesirst_gen.datasets.demo.dataset import demo_dataset
+from densesirst_gen.detection.detectors.base import to_native_boxes
+from densesirst_gen.detection.training.data import fitted, to_sample
 from densesirst_gen.scene.annotate import annotate
 
 RUN = Path(__file__).parents[2] / "scripts" / "gpu" / "run.sh"
@@ -44,10 +47,16 @@ def test_the_first_command(tmp_path: Path) -> None:
     assert files == {"results.jsonl", "report.md", "log.txt", "profile.txt"}
 
 
-def test_the_second_command(tmp_path: Path) -> None:
-    bundle.main([str(tmp_path / "bundle"), "--toy"])
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    bundle.main([str(folder), "--toy"])
+    return folder
+
+
+def test_the_second_command(toy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    rows = sent(out, "worth", SKY_EPOCHS="0", BUNDLE=str(tmp_path / "bundle"))
+    rows = sent(out, "worth", SKY_EPOCHS="0", BUNDLE=str(toy))
     assert [row["data"] for row in rows] == [
         "released",
         "bag-cp",
@@ -66,6 +75,45 @@ def test_another_word_is_refused(tmp_path: Path) -> None:
 
 
 # ---- the bundle
+
+
+def test_inputs_of_a_bundle_are_those_of_files_but_for_the_jpeg(toy: Path) -> None:
+    base = bundle.read_base(toy)
+    scenes = {file.name: file for file in demo_dataset().scenes}
+    source = bundle.read_source(toy, "none", base)
+    assert len(source.samples) == base.n_train
+    for row, sample in zip(source.rows, source.samples, strict=True):
+        scene = scenes[base.names[row]].load()
+        expected = to_sample(scene, fitted(scene.shape, base.side, "stretch"))
+        assert sample.meta == expected.meta
+        assert torch.equal(sample.boxes, expected.boxes)
+        assert torch.equal(sample.sky, expected.sky)
+        assert float((sample.image - expected.image).abs().mean()) < 1.5 / 255
+        seen = expected.labels > 0
+        assert torch.equal(sample.labels[seen], expected.labels[seen])
+
+
+def test_scenes_to_score_on_have_the_boxes_of_their_inputs(toy: Path) -> None:
+    base = bundle.read_base(toy)
+    (sample,) = bundle.read_source(toy, "released", base, range(base.n_train, 9)).samples
+    assert sample.scene.shape == sample.meta.size
+    native = torch.from_numpy(annotate(sample.scene.labels).boxes).float()
+    assert torch.allclose(to_native_boxes(sample.boxes, sample.meta), native, atol=1e-3)
+
+
+def test_what_is_pasted_once_is_what_the_first_epoch_pastes(toy: Path) -> None:
+    data = worth.Data(toy)
+    args = worth._parser().parse_args(["out", "--toy"])  # noqa: SLF001
+    _, config = worth.settle("bafenet", worth.options_of("bafenet", args))
+    plain = data.training(worth.Job("bafenet", "none"))
+    made = list(worth.pasted_once(plain, worth.replace(config, augment="bag-cp"), data.library))
+    assert len(made) == len(plain)
+    assert sum(len(s.boxes) for s in made) > sum(len(s.boxes) for s in plain)
+    assert {s.image.shape for s in made} == {(1, base_side(toy), base_side(toy))}
+
+
+def base_side(folder: Path) -> int:
+    return bundle.read_base(folder).side
 
 
 @pytest.mark.parametrize("side", [16, 40, 96])
