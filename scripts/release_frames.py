@@ -29,31 +29,30 @@ def read_frames(
     From the images of SIRST v2 with the sky masks of the devkit. Of those that lack one or the
     other, whole images at 5x5 from ``file``, or from the file beside the data, and ``unnamed``.
     """
-    known, skyless = _cropped(sirstv2, devkit)
+    images = sorted(mixed(sirstv2).glob("Misc_*.png"))
+    masks = {path: devkit / "SkySeg" / "BinaryMask" / f"{path.stem}_pixels0.png" for path in images}
+    known = {path.stem: _cropped(path, mask) for path, mask in masks.items() if mask.is_file()}
     beside = sirstv2.parent / BESIDE
     file = file or (beside if beside.is_file() else None)
-    whole = read_file(file) if file else {}
-    missing = {name: frame for name, frame in whole.items() if name not in skyless}
-    frames = missing | known
+    frames = read_file(file) if file else {}
+    frames |= {path.stem: _whole(path) for path, mask in masks.items() if not mask.is_file()}
+    frames |= known
     if not frames:
         raise SystemExit(f"{sirstv2}: no image Misc_* in it, and no file of frames given")
-    if len(known) + len(skyless) < N_IMAGES and unnamed and unnamed.is_file():
+    if len(known) < N_IMAGES and unnamed and unnamed.is_file():
         frames |= read_file(unnamed)
-    return frames
+    return {name: frame for name, frame in frames.items() if frame is not None}
 
 
-def _cropped(sirstv2: Path, devkit: Path) -> tuple[Frames, set[str]]:
-    """The frames of images with a sky mask, and the images whose mask is empty."""
-    frames, skyless = {}, set()
-    for path in sorted(mixed(sirstv2).glob("Misc_*.png")):
-        mask = devkit / "SkySeg" / "BinaryMask" / f"{path.stem}_pixels0.png"
-        if mask.is_file():
-            sky = decode(mask, cv2.IMREAD_GRAYSCALE) > WHITE // 2
-            if sky.any():
-                frames[path.stem] = frame_of(decode(path, cv2.IMREAD_GRAYSCALE), sky)
-            else:
-                skyless.add(path.stem)
-    return frames, skyless
+def _whole(path: Path) -> np.ndarray:
+    gray = decode(path, cv2.IMREAD_GRAYSCALE)
+    return frame_of(gray, np.ones(gray.shape, bool))
+
+
+def _cropped(path: Path, mask: Path) -> np.ndarray | None:
+    """The frame of an image with a sky mask; None if the mask is empty."""
+    sky = decode(mask, cv2.IMREAD_GRAYSCALE) > WHITE // 2
+    return frame_of(decode(path, cv2.IMREAD_GRAYSCALE), sky) if sky.any() else None
 
 
 def frame_of(gray: np.ndarray, sky: np.ndarray) -> np.ndarray:

@@ -102,9 +102,9 @@ class _Found:
         place = {(int(row), int(col)): k for k, (row, col) in enumerate(corners)}
         for paste in known:
             k = place.get((paste.row, paste.col))
-            if k is not None and paste.donor in names:
+            if k is not None and paste.donor in names and not paste.donor.startswith("unnamed"):
                 self.donor[k], self.theta[k] = names.index(paste.donor), paste.theta
-                self.steps[k], self.n_donors[k] = paste.steps, 1
+                self.steps[k], self.n_donors[k] = paste.steps, 0
 
     def recount(self, evidence: Evidence, table: np.ndarray) -> None:
         if len(self.wrong):
