@@ -15,18 +15,18 @@ from densesirst_gen.version import __version__
 
 PASTED = {
     "library": "the targets are real, their number, place and brightness are drawn",
-    "frames": "what is pasted are whole images shrunk to patch size, not targets",
+    "frames": "what is pasted are the skies of whole images, shrunk to patch size, not targets",
     "scene": "what is pasted is the texture of scene regions, not targets",
 }
 """What was pasted, by source."""
 AGAINST_RELEASED = {
     "library": "Here real targets are pasted, as the paper says, so these data differ from it.",
-    "frames": "Here whole images are pasted likewise, those that `library.npz` names.",
+    "frames": "Here the skies of whole images are pasted likewise, those that `library.npz` names.",
     "scene": "Here regions of scenes are pasted, which was held for it before that was known.",
 }
 LIBRARY = {
     "targets": "the targets that were pasted, and which scene each comes from",
-    "frames": "the whole images that were pasted, shrunk, and which scene each is",
+    "frames": "the skies that were pasted, shrunk, and which scene each is of",
     "regions": "the regions of scenes that were pasted, shrunk, and which scene each comes from",
 }
 """What a library holds, by kind."""

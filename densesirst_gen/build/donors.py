@@ -98,7 +98,7 @@ def make_library(
 
 
 def frames_note(library: TargetLibrary, dataset: Dataset) -> str:
-    """What must be known of a library of whole images; empty for one of another kind.
+    """What must be known of a library of skies of whole images; empty for one of another kind.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def frames_note(library: TargetLibrary, dataset: Dataset) -> str:
         return ""
     held = sorted(set(library.sources.tolist()) & held_back(dataset))
     height, width = library.sizes[0]
-    text = f"pasted are no targets but whole images: {len(library)} at {width} x {height} px"
+    size = f"{len(library)} at {width} x {height} px"
+    text = f"pasted are no targets but the skies of whole images: {size}"
     if not held:
         return text
     return f"{text}, {len(held)} of them of images that splits hold back ({held[0]})"
@@ -189,7 +190,8 @@ def _targets_of(donor: SceneFile, keep: TargetFilter) -> _Found:
 
 def _frame_of(donor: SceneFile, patch_px: int) -> _Found:
     try:
-        scene = replace(donor, sky=None, mask=None).load()
+        scene = replace(donor, mask=None).load()
     except (CodecError, SceneError):
         return donor.name, [], Counter({"unreadable scene": 1})
-    return donor.name, extract_frame(scene, patch_px), Counter()
+    found = extract_frame(scene, patch_px)
+    return donor.name, found, Counter() if found else Counter({"no sky": 1})

@@ -46,7 +46,7 @@ def library() -> None:
     type=click.Choice(["targets", "frames"]),
     default="targets",
     show_default=True,
-    help="targets, or whole images at patch size, which the released data are made of",
+    help="targets, or the skies of whole images at patch size, which the released data are made of",
 )
 @click.option(
     "--names",
@@ -59,6 +59,11 @@ def library() -> None:
     "held_back_too",
     is_flag=True,
     help="frames of validation and test images too, as in the released data",
+)
+@click.option(
+    "--sky",
+    type=path_in,
+    help="of frames: folder of sky masks  [the dataset's, else whole images]",
 )
 @click.option(
     "--patch-px",
@@ -82,6 +87,7 @@ def library_extract(
     kind: str,
     pattern: str | None,
     held_back_too: bool,
+    sky: Path | None,
     patch_px: int | None,
     jobs: int,
     overwrite: bool,
@@ -89,16 +95,16 @@ def library_extract(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Cut the targets out of a dataset, their local background removed; or shrink its images."""
+    """Cut the targets out of a dataset, their local background removed; or shrink its skies."""
     from densesirst_gen.build.donors import frames_note, make_library
     from densesirst_gen.files.atomic import RefusedError, atomic_file
     from densesirst_gen.files.workers import workers
     from densesirst_gen.paste.extract import DEFAULT_FILTER
 
-    _check_kind(kind, limits, held_back=held_back_too or None, patch_px=patch_px)
+    _check_kind(kind, limits, held_back=held_back_too or None, sky=sky, patch_px=patch_px)
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
-    dataset = open_dataset(backgrounds, read_as, counts=counts)
+    dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
     introduce(dataset, quiet=quiet)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})

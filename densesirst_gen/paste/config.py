@@ -39,8 +39,8 @@ class PasteConfig(Settings):
 
     source: str = option(
         "library",
-        "what is pasted: targets of a library, whole images at patch size (frames), or regions of "
-        "scenes out of a library that an earlier version made (scene)",
+        "what is pasted: targets of a library, skies of whole images at patch size (frames), or "
+        "regions of scenes out of a library that an earlier version made (scene)",
         among=("library", "frames", "scene"),
     )
     level: str = option(

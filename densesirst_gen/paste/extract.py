@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.paste.npz import MAX_BYTES
@@ -175,10 +176,12 @@ def filled(library: TargetLibrary, origin: object) -> TargetLibrary:
 
 
 def extract_frame(scene: Scene, patch_px: int) -> list[dict[str, Any]]:
-    """A whole scene brought to a patch by nearest neighbour, its gray levels as they are.
+    """The sky of a scene, as one patch by nearest neighbour, its gray levels as they are.
 
-    Row i of the patch is row ``floor(i * H / patch_px)`` of the image, columns likewise. What lies
-    beyond black or white is cut; pixels without data have the median of the others.
+    The last piece of the sky in reading order is cut to its box, black outside; a scene whose sky
+    is not known is taken as a whole. Row i of the patch is row ``floor(i * H / patch_px)`` of that,
+    columns likewise. What lies beyond black or white is cut; pixels without data have the median of
+    the others. So the released DenseSIRST was made (docs/the-release.md).
 
     Parameters
     ----------
@@ -189,9 +192,27 @@ def extract_frame(scene: Scene, patch_px: int) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One entry: ``patch``, ``mask`` (all of it), ``source`` (the scene's name).
+        One entry: ``patch``, ``mask`` (all of it), ``source`` (the scene's name). None, if there
+        is no sky in it.
     """
-    rows, cols = (np.arange(patch_px) * side // patch_px for side in scene.shape)
-    values = scene.filled[np.ix_(rows, cols)].astype(np.float64)
-    patch = gray_levels(values, scene.levels).clip(0, 255).astype(np.float32)
+    is_in, box = _piece(scene)
+    if box is None:
+        return []
+    rows, cols = (part.start + np.arange(patch_px) * _length(part) // patch_px for part in box)
+    places = np.ix_(rows, cols)
+    levels = gray_levels(scene.filled[places].astype(np.float64), scene.levels).clip(0, 255)
+    patch = np.where(is_in[places], levels, 0).astype(np.float32)
     return [{"patch": patch, "mask": np.ones(patch.shape, bool), "source": scene.name}]
+
+
+def _piece(scene: Scene) -> tuple[np.ndarray, tuple[slice, slice] | None]:
+    """What of a scene becomes a frame, (H, W) bool, and its box; no box where there is nothing."""
+    if scene.sky is None:
+        return np.ones(scene.shape, bool), (slice(0, scene.shape[0]), slice(0, scene.shape[1]))
+    pieces, n = scipy.ndimage.label(scene.sky, np.ones((3, 3)))
+    is_in = pieces == n
+    return is_in, scipy.ndimage.find_objects(is_in.astype(np.uint8))[0] if n else None
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)

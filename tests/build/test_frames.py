@@ -98,7 +98,7 @@ def test_release_makes_its_own_frames_and_says_so(dataset: Dataset, tmp_path: Pa
     summary = build_dataset(dataset, tmp_path / "out", RELEASE, tell=told.append)
     assert summary.n_pasted > 30
     (note,) = told
-    assert note == "pasted are no targets but whole images: 2 at 5 x 5 px"
+    assert note == "pasted are no targets but the skies of whole images: 2 at 5 x 5 px"
     library = TargetLibrary.load(tmp_path / "out" / "library.npz")
     assert library.sources.tolist() == ["Misc_1", "Misc_2"]
     assert not any(result.problem for result in replay(tmp_path / "out"))

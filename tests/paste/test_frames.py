@@ -68,6 +68,18 @@ def test_pixels_without_data_are_the_median_of_the_others() -> None:
     assert (frame["patch"] == 70).all()
 
 
+def test_the_last_piece_of_the_sky_on_black() -> None:
+    """Cut to its box; pieces that came before left nothing, images without sky give nothing."""
+    image = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
+    sky = np.zeros(image.shape, bool)
+    sky[:4, :4] = sky[6:16, 5:15] = sky[16, 15] = True
+    (frame,) = extract_frame(scene_of(image, sky=sky), 11)
+    expected = np.where(sky, image, 0)[6:17, 5:16]
+    assert (frame["patch"] == expected).all()
+    assert frame["mask"].all()
+    assert extract_frame(scene_of(image, sky=~sky & sky), 5) == []
+
+
 def exact(plan: PastePlan, library: TargetLibrary, row: int) -> np.ndarray:
     """floor(lambda T G) of a paste, by the formula of the public code."""
     p = plan.pastes[row]
