@@ -221,7 +221,9 @@ def _stopped(
 
 def _in_python(code: int, errors: str) -> bool:
     """Whether a signal met Python itself while it started, before any line of ours."""
-    return code < 0 or errors.startswith("Fatal Python error: init_")
+    if errors.startswith("Fatal Python error: init_"):
+        return True
+    return code < 0 or ("KeyboardInterrupt" in errors and "densesirst_gen" not in errors)
 
 
 def _send(child: subprocess.Popen[str], number: int) -> None:
