@@ -4,7 +4,8 @@ Three kinds share one record. A *targets* library holds real targets, their loca
 removed. A *frames* library holds the skies of whole images at patch size, as they are: that
 is what the released data are made of. A *regions* library holds random regions of scenes sampled
 down to a patch: it was made for the profile ``release`` before that was known, and is still read,
-so that what was built with it can be replayed. Gray levels are 8-bit ones, whatever the bit depth of the donor.
+so that what was built with it can be replayed. Gray levels are 8-bit ones, whatever the bit depth
+of the donor.
 """
 
 from __future__ import annotations
