@@ -26,11 +26,12 @@ def read_frames(
 ) -> Frames:
     """Name to T, float (25,).
 
-    From the images of SIRST v2 with the sky masks of the devkit. Of those that lack one or the
-    other, whole images at 5x5 from ``file``, or from the file beside the data, and ``unnamed``.
+    From the images of SIRST v2 with the sky masks of the devkit, or of a folder ``densesirst``
+    beside SIRST v2. Of those that lack one or the other, whole images at 5x5 from ``file``, or from
+    the file beside the data, and ``unnamed``.
     """
     images = sorted(mixed(sirstv2).glob("Misc_*.png"))
-    masks = {path: devkit / "SkySeg" / "BinaryMask" / f"{path.stem}_pixels0.png" for path in images}
+    masks = {path: _sky_mask(path.stem, devkit, sirstv2.parent / "densesirst") for path in images}
     known = {path.stem: _cropped(path, mask) for path, mask in masks.items() if mask.is_file()}
     beside = sirstv2.parent / BESIDE
     file = file or (beside if beside.is_file() else None)
@@ -42,6 +43,12 @@ def read_frames(
     if len(known) < N_IMAGES and unnamed and unnamed.is_file():
         frames |= read_file(unnamed)
     return {name: frame for name, frame in frames.items() if frame is not None}
+
+
+def _sky_mask(name: str, *devkits: Path) -> Path:
+    """The mask in the first of some devkits that has it; in the last, if none has."""
+    files = [kit / "SkySeg" / "BinaryMask" / f"{name}_pixels0.png" for kit in devkits]
+    return next(filter(Path.is_file, files), files[-1])
 
 
 def _whole(path: Path) -> np.ndarray:

@@ -20,6 +20,7 @@ from release_scenes import Pair, readings
 from scipy import ndimage
 
 from densesirst_gen.files import codec
+from densesirst_gen.files.codec import encode_png
 
 NAMES = ("Misc_263", "iraytek-167")
 
@@ -262,3 +263,20 @@ def test_frames_of_full_skies_are_whole_images(real_data: Path) -> None:
     assert "Misc_107" not in frames  # no sky
     assert "Misc_206" in frames
     assert (frames["Misc_206"] != shared["Misc_206"]).any()
+
+
+def test_sky_masks_beside_sirst_v2_serve_where_the_devkit_has_none(tmp_path: Path) -> None:
+    """A devkit may hold the scenes of one split only, donors were drawn from all."""
+    sirstv2 = tmp_path / "sirstv2"
+    gray, sky = np.full((10, 10), 90, np.uint8), np.zeros((10, 10), np.uint8)
+    sky[:5] = 255
+    mask = "densesirst/SkySeg/BinaryMask/Misc_1_pixels0.png"
+    for name, image in (("sirstv2/mixed/Misc_1.png", gray), (mask, sky)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(encode_png(image))
+    (frame,) = read_frames(sirstv2, tmp_path / "devkit", unnamed=None).values()
+    assert (frame == 90).all()
+    sky[4, 0] = 0
+    (tmp_path / mask).write_bytes(encode_png(sky))
+    (frame,) = read_frames(sirstv2, tmp_path / "devkit", unnamed=None).values()
+    assert (frame.reshape(5, 5)[4, 0], frame.max()) == (0, 90)
