@@ -210,8 +210,7 @@ def _piece(scene: Scene) -> tuple[np.ndarray, tuple[slice, slice] | None]:
     if scene.sky is None:
         return np.ones(scene.shape, bool), (slice(0, scene.shape[0]), slice(0, scene.shape[1]))
     pieces, n = scipy.ndimage.label(scene.sky, np.ones((3, 3)))
-    is_in = pieces == n
-    return is_in, scipy.ndimage.find_objects(is_in.astype(np.uint8))[0] if n else None
+    return pieces == n, scipy.ndimage.find_objects(pieces)[-1] if n else None
 
 
 def _length(part: slice) -> int:

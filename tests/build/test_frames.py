@@ -104,9 +104,9 @@ def test_release_makes_its_own_frames_and_says_so(dataset: Dataset, tmp_path: Pa
     assert not any(result.problem for result in replay(tmp_path / "out"))
     assert list(verify(tmp_path / "out")) == []
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "no target was pasted: each paste is a whole image of SIRST v1" in card
-    assert "Here whole images are pasted likewise" in card
-    assert "| `library.npz` | the whole images that were pasted" in card
+    assert "no target was pasted: each paste is the sky of a SIRST v1 image" in card
+    assert "Here the skies of whole images are pasted likewise" in card
+    assert "| `library.npz` | the skies that were pasted" in card
     assert 'source = "frames"' in card
 
 
