@@ -23,12 +23,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from release_fit import Bank
-from release_frames import read_frames
-from release_image import QUICK, THOROUGH, Inverted, invert_image
-from release_parameters import Parameters, read_parameters, write_parameters
-from release_report import report_text, summary_of
-from release_scenes import read_pair
+from release.fit import Bank
+from release.frames import read_frames
+from release.image import QUICK, THOROUGH, Inverted, invert_image
+from release.parameters import Parameters, read_parameters, write_parameters
+from release.report import report_text, summary_of
+from release.scenes import read_pair
 
 _ready: dict = {}
 

@@ -14,12 +14,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from release_fit import UNBOUNDED, Bank, Evidence, fit
-from release_frames import read_file, read_frames, write_frames
-from release_model import N_PIXELS, gaussians
-from release_pairs import fit_pairs
-from release_scenes import patches_of, read_pair
-from release_solve import Effort, shape_of, solve
+from release.fit import UNBOUNDED, Bank, Evidence, fit
+from release.frames import read_file, read_frames, write_frames
+from release.model import N_PIXELS, gaussians
+from release.pairs import fit_pairs
+from release.scenes import patches_of, read_pair
+from release.solve import Effort, shape_of, solve
 
 SAME = 30.0
 """Squared misfit of two patches, in units of the rounding, below which they may share a frame."""

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from release_frames import read_frames
-from release_model import HIGH, LOW, SIDE, Paste, rises, steps_of
-from release_report import NAMES, values_of
-from release_scenes import read_pair
+from release.frames import read_frames
+from release.model import HIGH, LOW, SIDE, Paste, rises, steps_of
+from release.report import NAMES, values_of
+from release.scenes import read_pair
 
 mpl.use("Agg")
 

@@ -42,9 +42,9 @@ def main() -> None:
     """Run one measurement, or the trainings of a table."""
     measurements = {"density": density, "levels": levels, "skycheck": skycheck}
     if "densesirst" in sys.argv[1:2]:
-        import reproduce_release
+        from release import remade
 
-        reproduce_release.main(sys.argv[1:])
+        remade.main(sys.argv[1:])
         return
     if not measurements.keys() & set(sys.argv[1:]):
         import reproduce_tables

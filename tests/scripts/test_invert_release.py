@@ -8,15 +8,15 @@ from pathlib import Path
 import invert_release
 import numpy as np
 import pytest
-import reproduce_release
-from release_fit import Bank, Evidence, fit, gains_and_slopes
-from release_frames import frame_of, read_file, read_frames, write_frames
-from release_image import THOROUGH, Inverted, invert_image, meeting, sorted_by
-from release_model import SIDE, Paste, gaussian, gaussians, mask_of, paste_all, steps_of, values_of
-from release_parameters import read_parameters, write_parameters
-from release_regions import free_places
-from release_report import report_text
-from release_scenes import Pair, readings
+from release import remade
+from release.fit import Bank, Evidence, fit, gains_and_slopes
+from release.frames import frame_of, read_file, read_frames, write_frames
+from release.image import THOROUGH, Inverted, invert_image, meeting, sorted_by
+from release.model import SIDE, Paste, gaussian, gaussians, mask_of, paste_all, steps_of, values_of
+from release.parameters import read_parameters, write_parameters
+from release.regions import free_places
+from release.report import report_text
+from release.scenes import Pair, readings
 from scipy import ndimage
 
 from densesirst_gen.files import codec
@@ -239,8 +239,8 @@ def test_released_images_are_explained_and_remade(real_data: Path, tmp_path: Pat
     write_parameters(tmp_path / "p.npz", found)
     arguments = ["densesirst", "--data", str(real_data), "--out", str(tmp_path / "out")]
     parameters = ["--parameters", str(tmp_path / "p.npz")]
-    reproduce_release.main([*arguments, *parameters])
-    same = reproduce_release.agreement(tmp_path / "out" / "SIRSTdevkit", kit, list(NAMES))
+    remade.main([*arguments, *parameters])
+    same = remade.agreement(tmp_path / "out" / "SIRSTdevkit", kit, list(NAMES))
     assert same["images"][0] == document["equal_images"]
     assert same["pixels"][0] >= 0.999 * same["pixels"][1]
 

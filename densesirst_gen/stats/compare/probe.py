@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage, optimize, special, stats
+from scipy import ndimage, optimize, special
 
 from densesirst_gen.scene.annotate import EIGHT, annotate
 from densesirst_gen.scene.density import clusters
 from densesirst_gen.scene.scene import Scene
+from densesirst_gen.stats.compare.held_out import auc, folds, interval
 
 SIDE = 11
 N_FOLDS = 5
 N_BINS = 10
-N_RESAMPLES = 400
 LEAST_CLUSTERS = 10
 RIDGE = 3.0
 
@@ -94,11 +93,11 @@ def probe(
     names = np.array([*sides[0].names, *sides[1].names])
     is_b = np.arange(len(names)) >= offset
     images, image = np.unique(names, return_inverse=True)
-    fold = (rng.permutation(len(images)) % N_FOLDS)[image]
+    fold = folds(image, N_FOLDS, rng)
     score = _held_out_scores(features, is_b[cluster], fold[cluster])
     mean = np.bincount(cluster, score) / np.bincount(cluster)
-    low, high = _interval(mean, is_b, image, rng)
-    return ProbeResult(_auc(mean, is_b), low, high, offset, len(names) - offset, len(images))
+    low, high = interval(mean, is_b, image, rng)
+    return ProbeResult(auc(mean, is_b), low, high, offset, len(names) - offset, len(images))
 
 
 def _check(sides: list[_Side]) -> None:
@@ -230,25 +229,3 @@ def _fitted(inputs: np.ndarray, is_b: np.ndarray) -> np.ndarray:
     return np.asarray(
         optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
     )
-
-
-def _auc(score: np.ndarray, is_b: np.ndarray) -> float:
-    n_b, n_a = int(is_b.sum()), int((~is_b).sum())
-    ranks = stats.rankdata(score)[is_b].sum()
-    return float((ranks - n_b * (n_b + 1) / 2) / (n_a * n_b))
-
-
-def _interval(
-    score: np.ndarray, is_b: np.ndarray, image: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float]:
-    """95 % of the AUCs of images drawn with replacement, with all their clusters."""
-    order = np.argsort(image, kind="stable")
-    bounds = np.searchsorted(image[order], np.arange(image.max() + 2))
-    members = [order[i:j] for i, j in pairwise(bounds.tolist())]
-    areas = []
-    for _ in range(N_RESAMPLES):
-        drawn = np.concatenate([members[k] for k in rng.integers(0, len(members), len(members))])
-        if 0 < is_b[drawn].sum() < len(drawn):
-            areas.append(_auc(score[drawn], is_b[drawn]))
-    low, high = np.quantile(areas, (0.025, 0.975))
-    return float(low), float(high)

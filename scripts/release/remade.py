@@ -17,17 +17,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from release_frames import read_frames
-from release_model import Paste, paste_all
-from release_parameters import read_parameters
-from release_scenes import WHITE, decode, mixed, old_mask, readings
+from release.frames import read_frames
+from release.model import Paste, paste_all
+from release.parameters import read_parameters
+from release.scenes import WHITE, decode, mixed, old_mask, readings
 
 from densesirst_gen.datasets.devkit import encode_image, image_path, target_files
 from densesirst_gen.datasets.voc import read_voc
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene
 
-PARAMETERS = Path(__file__).parent / "data" / "densesirst_trainval.npz"
+PARAMETERS = Path(__file__).parents[1] / "data" / "densesirst_trainval.npz"
 
 
 def main(arguments: list[str]) -> None:

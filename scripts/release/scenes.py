@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from release_fit import UNBOUNDED, Bank, Evidence
-from release_model import BITS, SIDE
+from release.fit import UNBOUNDED, Bank, Evidence
+from release.model import BITS, SIDE
 from scipy import ndimage
 
 WHITE = 255

@@ -7,8 +7,8 @@ intervals is a linear programme; a few of them in a row, each from the last poin
 from __future__ import annotations
 
 import numpy as np
-from release_fit import MASK_WEIGHT, UNBOUNDED, Evidence, gains_and_slopes
-from release_model import HIGH, LOW, THRESHOLD
+from release.fit import MASK_WEIGHT, UNBOUNDED, Evidence, gains_and_slopes
+from release.model import HIGH, LOW, THRESHOLD
 from scipy.optimize import linprog
 
 REACH, ENOUGH, ROUNDS = 0.03, 0.2, 4

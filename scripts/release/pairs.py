@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from release_fit import (
+from release.fit import (
     FIRST_DAMPING,
     LEAST_DAMPING,
     MASK_WEIGHT,
@@ -12,7 +12,7 @@ from release_fit import (
     Evidence,
     gains_and_slopes,
 )
-from release_model import HIGH, LOW, THRESHOLD
+from release.model import HIGH, LOW, THRESHOLD
 
 BOUND_WEIGHT = 300.0
 BOUNDED = np.r_[0:5, 6:11]

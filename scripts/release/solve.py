@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from release_fit import Bank, Evidence, fit, propose
-from release_model import N_PIXELS, THRESHOLD, gaussians, steps_of, values_of
-from release_sharpen import sharpened
+from release.fit import Bank, Evidence, fit, propose
+from release.model import N_PIXELS, THRESHOLD, gaussians, steps_of, values_of
+from release.sharpen import sharpened
 
 MIDDLE, INSIDE, EDGE = 0.5, 0.05, 0.01
 NEARLY = 6

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
-from release_image import Inverted
-from release_model import HIGH, LOW
-from release_regions import regions_of
+from release.image import Inverted
+from release.model import HIGH, LOW
+from release.regions import regions_of
 from scipy import stats
 
 NAMES = ("lambda", "sigma_x", "sigma_y", "mu_x", "mu_y")

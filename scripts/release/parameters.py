@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from release_image import Inverted
-from release_model import Paste
+from release.image import Inverted
+from release.model import Paste
 
 Parameters = dict[str, tuple[str, list[Paste]]]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from release_fit import Bank, Evidence
-from release_model import SIDE, Paste, gaussians, paste_all, rises, values_of
-from release_scenes import WHITE, Pair, Patches, patches_of
-from release_solve import Effort, Solutions, solve
+from release.fit import Bank, Evidence
+from release.model import SIDE, Paste, gaussians, paste_all, rises, values_of
+from release.scenes import WHITE, Pair, Patches, patches_of
+from release.solve import Effort, Solutions, solve
 
 QUICK = Effort()
 THOROUGH = Effort(donors=200, kept=40, turned=12, degrees=(0, -1, 1, -2, 2), sharpened=2)

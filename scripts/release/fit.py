@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from release_model import BITS, HIGH, LOW, N_PIXELS, THRESHOLD, X, Y, gaussians
+from release.model import BITS, HIGH, LOW, N_PIXELS, THRESHOLD, X, Y, gaussians
 
 MASK_WEIGHT = 255.0
 BOUND_WEIGHTS = np.array([100.0, 300.0, 300.0, 300.0, 300.0])

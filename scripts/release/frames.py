@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from release_model import N_PIXELS, SIDE
-from release_scenes import WHITE, decode, mixed
+from release.model import N_PIXELS, SIDE
+from release.scenes import WHITE, decode, mixed
 
-UNNAMED = Path(__file__).parent / "data" / "unnamed_frames.npz"
+UNNAMED = Path(__file__).parents[1] / "data" / "unnamed_frames.npz"
 """Frames of images that are not at hand, recovered from the patches (`recover_frames.py`)."""
 BESIDE = Path("densesirst") / "misc_frames_5x5.npz"
 N_IMAGES = 427
