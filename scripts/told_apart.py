@@ -84,7 +84,7 @@ def told_apart(a: Side, b: Side, model: Callable[..., np.ndarray], seeds: int) -
 def gathered(folder: Path, sirstv2: Path, by: str) -> Side:
     """Of all images of a dataset that have some."""
     looks, names = [np.zeros((0, *([CROP if by == "cnn" else PATCH] * 2)), np.float32)], []
-    for scene in read_dataset(folder).scenes:
+    for scene in (file.load() for file in read_dataset(folder).scenes):
         found = crops(scene) if by == "cnn" else increments(scene, sirstv2)
         looks.append(found)
         names += [scene.name] * len(found)

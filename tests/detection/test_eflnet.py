@@ -79,9 +79,9 @@ def test_parameters(preset: str, options: dict[str, object], published: int) -> 
 
 @pytest.mark.parametrize(("n_blocks", "gmac"), [(0, 7.93), (3, 11.69)])
 def test_multiplications_at_256(n_blocks: int, gmac: float) -> None:
-    detector = on_paper("eflnet", "official", dyhead_blocks=n_blocks)
+    detector = build_detector("eflnet", "official", dyhead_blocks=n_blocks)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        detector(torch.zeros(1, 1, 256, 256, device="meta"))
+        detector(torch.zeros(1, 1, 256, 256))  # where tensors hold nothing, sampling is slower
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.006)
 
 

@@ -73,8 +73,9 @@ def test_cell_centres_are_x_y_in_raster_order() -> None:
 
 def slow_nms(boxes: torch.Tensor, scores: torch.Tensor, max_iou: float) -> list[int]:
     kept: list[int] = []
+    iou = box_iou(boxes, boxes).tolist()
     for k in sorted(range(len(boxes)), key=lambda k: (-scores[k].item(), k)):
-        if all(box_iou(boxes[k : k + 1], boxes[j : j + 1]).item() <= max_iou for j in kept):
+        if all(iou[k][j] <= max_iou for j in kept):
             kept.append(k)
     return kept
 

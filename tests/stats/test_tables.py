@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from densesirst_gen.datasets import SceneFile, read_dataset
 from densesirst_gen.files.workers import workers
@@ -175,8 +177,18 @@ def measure_file(file: SceneFile) -> SceneStats:
 
 
 @pytest.fixture(scope="module")
-def released_parts(real_data: Path) -> list[SceneStats]:
-    """The released trainval part, rebuilt, measured, and thrown away."""
+def released_parts(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[SceneStats]:
+    """The released trainval part, rebuilt and measured once for all processes of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    kept = shared / "released.pickle"
+    with FileLock(shared / "released.lock"):
+        if not kept.is_file():
+            kept.write_bytes(pickle.dumps(measured_release(real_data)))
+    return pickle.loads(kept.read_bytes())
+
+
+def measured_release(real_data: Path) -> list[SceneStats]:
     with tempfile.TemporaryDirectory() as folder, workers(2) as mapped:
         subprocess.run([sys.executable, real_data / "make_densesirst.py", folder], check=True)
         parts = list(mapped(measure_file, read_dataset(folder).scenes))
