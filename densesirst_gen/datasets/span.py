@@ -25,12 +25,16 @@ MOST_BYTES = 100_000_000
 """Of a manifest."""
 
 
+SIGNED = ("uint16", "float32")
+"""What int16 is read as, without values below 0 and with some: one camera all the same."""
+
 Span = tuple[float, float]
 
 
 class _Seen(NamedTuple):
     scene: SceneFile
     look: Look
+    kind: str
 
 
 def with_counts(
@@ -60,12 +64,13 @@ def with_counts(
         return replace(dataset, scenes=scenes, counts=recorded)
     groups: dict[tuple[Span | None, str], list[_Seen]] = defaultdict(list)
     for one in _seen(dataset.scenes, nodata):
-        groups[one.scene.span, one.look.kind].append(one)
+        groups[one.scene.span, one.kind].append(one)
     found: dict[Span | None, dict[str, Counts]] = defaultdict(dict)
     notes = []
     for (span, kind), seen in groups.items():
         counts = counts_of([one.look for one in seen], None if kind == "uint8" else span)
-        found[span][kind] = counts if nodata is None else replace(counts, nodata=tuple(nodata))
+        counts = counts if nodata is None else replace(counts, nodata=tuple(nodata))
+        found[span] |= dict.fromkeys(SIGNED if kind == "int16" else (kind,), counts)
         notes += _notes(kind, counts, seen)
     scenes = tuple(
         replace(s, counts=found.get(s.span, {})) if s.files() else s for s in dataset.scenes
@@ -95,7 +100,8 @@ def _seen(scenes: Sequence[SceneFile], nodata: Sequence[float] | None) -> list[_
             seen = look(image.array, absent_in(image, absent))
         except (CodecError, OSError):
             continue
-        found += [_Seen(scene, seen)] if seen else []
+        signed = any(note.startswith("int16 read as") for note in image.notes)
+        found += [_Seen(scene, seen, "int16" if signed else seen.kind)] if seen else []
     return found
 
 

@@ -48,7 +48,8 @@ def plain(values: np.ndarray, nodata: float | None = None) -> Plain:
     if kind == "i" and (size == 1 or (size == 2 and values.min() < 0)):
         return Plain(values.astype(np.float32), nodata, (f"int{8 * size} read as float32",))
     if kind in "ui":
-        return Plain(_as_uint16(values), nodata)
+        signed = ("int16 read as uint16",) if (kind, size) == ("i", 2) else ()
+        return Plain(_as_uint16(values), nodata, signed)
     if kind == "f" and size <= 4:
         return Plain(values.astype(np.float32, copy=False), nodata)
     if kind == "f" and size == 8:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from densesirst_gen import Scene, make_plan, read_dataset
 from densesirst_gen.build.dataset import build_dataset
@@ -163,6 +164,19 @@ def test_narrow_8_bit_images_get_pastes_within_their_range(
 
 
 # row 122
+def test_signed_counts_have_one_span_whether_they_fall_below_zero_or_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        counts = rng.normal(-500 if k % 3 == 0 else 400, 60, (64, 80)).astype(np.int16)
+        tifffile.imwrite(tmp_path / f"f{k}.tif", counts)
+    dataset = read_dataset(tmp_path)
+    scenes = [file.load() for file in dataset.scenes]
+    assert {scene.image.dtype.name for scene in scenes} == {"uint16", "float32"}
+    assert len({scene.levels for scene in scenes}) == 1
+    assert scenes[0].levels[0] < -550
+    assert scenes[0].levels[1] > 450
+
+
 def test_a_table_gives_each_camera_its_span(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", CAMERAS["14 bit narrow"][0], below="cam_a/")
     folder(root, lambda v: v.astype(np.uint16) * 64, below="cam_b/")
