@@ -4,6 +4,7 @@ python scripts/release_pictures.py parameters JSON PNG    recovered parameters, 
 python scripts/release_pictures.py patch PNG              a patch of made-up numbers
 python scripts/release_pictures.py patch PNG --json JSON --row K --sirstv2 DIR --devkit DIR
                                    [--frames NPZ]         a released one, its donor and what is left
+python scripts/release_pictures.py frames PNG             what both profiles paste, demo scenes
 
 JSON is what `invert_release.py` writes. Needs matplotlib.
 """
@@ -12,18 +13,31 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from PIL import Image
 from release.frames import read_frames
 from release.model import HIGH, LOW, SIDE, Paste, rises, steps_of
 from release.report import NAMES, values_of
 from release.scenes import read_pair
 
+from densesirst_gen import build_library, make_plan, render, scene_rng
+from densesirst_gen.datasets.demo import N_DEMO_SCENES, demo_scene
+from densesirst_gen.paste.config import PROFILES
+from densesirst_gen.paste.extract import extract_frame, stack_entries
+from densesirst_gen.paste.library import TargetLibrary
+from densesirst_gen.scene.picture import densest_spot, scene_panel, zoom_panel
+from densesirst_gen.scene.scene import Scene
+
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+
+SHOWN = (18, 23)
+"""Demo scenes of the picture of frames."""
 
 
 def main() -> None:
@@ -38,9 +52,12 @@ def main() -> None:
     for name in ("--json", "--sirstv2", "--devkit", "--frames"):
         patch.add_argument(name, type=Path)
     patch.add_argument("--row", type=int, default=0)
+    kinds.add_parser("frames").add_argument("png", type=Path)
     args = parser.parse_args()
     if args.kind == "parameters":
         draw_parameters(json.loads(args.json.read_text())["rows"], args.png)
+    elif args.kind == "frames":
+        draw_frames(args.png)
     else:
         draw_patch(*(_released(args) if args.json else _made_up()), args.png)
 
@@ -79,6 +96,37 @@ def draw_patch(panels: dict[str, np.ndarray], title: str, png: Path) -> None:
         axis.set_title(name, fontsize=9)
     figure.suptitle(title, fontsize=9)
     figure.savefig(png, dpi=80)
+
+
+def draw_frames(png: Path) -> None:
+    """From a demo scene's sky to its frame, and the same scene pasted on by both profiles."""
+    scenes = [demo_scene(index) for index in range(N_DEMO_SCENES)]
+    frames = stack_entries([e for s in scenes for e in extract_frame(s, SIDE)], "frames", {})
+    libraries = {"bag-cp": build_library(scenes), "release": frames}
+    figure, axes = plt.subplots(len(SHOWN), 5, figsize=(12, 2.6 * len(SHOWN)), layout="constrained")
+    for scene, row in zip((scenes[index] for index in SHOWN), axes, strict=True):
+        panels = {
+            "an image and its sky": scene_panel(replace(scene, labels=np.zeros_like(scene.labels))),
+            "the sky, black outside": scene_panel(_only_sky(scene), marks=False),
+            "T: its box at 5x5": frames.patches[list(frames.sources).index(scene.name)],
+            **{f"pasted by {name}": _pasted(scene, name, lib) for name, lib in libraries.items()},
+        }
+        for axis, (title, picture) in zip(row, panels.items(), strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axis.set_axis_off()
+            axis.set_title(title, fontsize=9)
+    figure.savefig(png, dpi=70)
+
+
+def _only_sky(scene: Scene) -> Scene:
+    return replace(scene, image=np.where(scene.sky, scene.image, 0))
+
+
+def _pasted(scene: Scene, profile: str, library: TargetLibrary) -> Image.Image:
+    """Where a scene is densest after pasting."""
+    plan = make_plan(scene, library, PROFILES[profile], scene_rng(2, scene.name))
+    after = render(scene, library, plan)
+    return zoom_panel(after, densest_spot(after), marks=False)
 
 
 def _panels(paste: Paste, donor: np.ndarray, rise: np.ndarray) -> dict[str, np.ndarray]:
