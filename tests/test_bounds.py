@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from densesirst_gen.augment.bag_copy_paste import settings_of
 from densesirst_gen.cli.build import build
-from densesirst_gen.paste.config import PROFILES, PasteConfig, toml_config
+from densesirst_gen.paste.config import PROFILES, PasteConfig, settings_of, toml_config
 from densesirst_gen.settings import ConfigError, Settings
 
 NAMES = ("adsnet", "bafenet", "cgranet", "eflnet", "serankdet")

@@ -14,7 +14,7 @@ from densesirst_gen.augment.arrays import check_sample, paste, to_scene
 from densesirst_gen.augment.calls import CallStream, Index, is_share, whole
 from densesirst_gen.augment.levels import assumed_span, checked_span, known_span
 from densesirst_gen.augment.notices import tell_once
-from densesirst_gen.paste.config import PasteConfig, profile_named
+from densesirst_gen.paste.config import PasteConfig, settings_of
 from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.placement import free_positions
 from densesirst_gen.paste.plan import SKIPPED, PastePlan
@@ -273,15 +273,6 @@ class BagCopyPaste:
                 f"{', '.join(arrays) or 'no arrays'}"
             )
         return scene
-
-
-def settings_of(config: PasteConfig | str | Mapping[str, Any] | None) -> PasteConfig:
-    """Settings from themselves, a profile's name, or plain values; None: the default."""
-    if config is None or isinstance(config, PasteConfig):
-        return config or PasteConfig()
-    if isinstance(config, Mapping):
-        return PasteConfig.from_dict(config)
-    return profile_named(config, "config")
 
 
 def refuse_seed(settings: Mapping[str, Any], host: str) -> None:

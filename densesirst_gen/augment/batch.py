@@ -17,7 +17,7 @@ for each image, mostly inside the caches. ``scripts/cost.py`` counts both for a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 try:
@@ -39,7 +39,7 @@ from densesirst_gen.paste.batch.plan import (
     plan_table,
 )
 from densesirst_gen.paste.batch.render import annotate_rows, compact, paste
-from densesirst_gen.paste.config import PasteConfig
+from densesirst_gen.paste.config import PasteConfig, settings_of
 from densesirst_gen.paste.draws import n_draws, split_draws
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.plan import PastePlan
@@ -105,8 +105,9 @@ class BatchBagCopyPaste(nn.Module):
     library : TargetLibrary
         Of the kind that ``config.source`` asks for. It moves with ``.to(device)`` and is not part
         of the state dict; its tensors stay float64, so call ``.half()`` on the model only.
-    config : PasteConfig, optional
-        By default the profile ``bag-cp``.
+    config : PasteConfig, str or mapping, optional
+        The settings: themselves, the name of a profile, or plain values (see
+        `PasteConfig.from_dict`). Default: the profile ``bag-cp``.
     p : float
         Chance of each image to be drawn for it.
     inplace : bool
@@ -114,6 +115,8 @@ class BatchBagCopyPaste(nn.Module):
 
     Raises
     ------
+    ConfigError
+        If the config is none.
     ValueError
         If the library is empty or of the wrong kind, or `p` is not in [0, 1].
     """
@@ -123,13 +126,13 @@ class BatchBagCopyPaste(nn.Module):
     def __init__(
         self,
         library: TargetLibrary,
-        config: PasteConfig | None = None,
+        config: PasteConfig | str | Mapping[str, Any] | None = None,
         *,
         p: float = 1.0,
         inplace: bool = False,
     ) -> None:
         super().__init__()
-        self.config = config or PasteConfig()
+        self.config = settings_of(config)
         check_library(library, self.config)
         if not is_share(p):
             raise ValueError(f"p must be in [0, 1], got {p}")

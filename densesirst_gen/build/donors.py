@@ -11,6 +11,7 @@ from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes, held_back
 from densesirst_gen.files.codec import CodecError
@@ -29,8 +30,6 @@ from densesirst_gen.scene.scene import SceneError
 
 KINDS = ("targets", "frames")
 """Of libraries that are made; others are only read."""
-SIRST_V1 = "Misc_*"
-"""What the images of SIRST v1 are called, in SIRST v2 too: the frames of the released data."""
 
 
 def make_library(

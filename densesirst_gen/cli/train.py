@@ -26,13 +26,13 @@ from densesirst_gen.cli.options import (
     reading_options,
     span_option,
 )
-from densesirst_gen.paste.config import TARGET_PROFILES
+from densesirst_gen.paste.config import PROFILES
 
 if TYPE_CHECKING:
     from densesirst_gen.datasets import ReadAs
     from densesirst_gen.detection.training.run import Running
 
-AUGMENTS = ("none", *TARGET_PROFILES)
+AUGMENTS = ("none", *PROFILES)
 PRESETS = ("paper", "official")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

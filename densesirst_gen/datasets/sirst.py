@@ -19,6 +19,8 @@ from densesirst_gen.datasets.splits import read_splits
 EXPECTS = (
     "mixed/ or images/{targets,backgrounds}/ with annotations/masks/; images/, masks/, idx_427/"
 )
+SIRST_V1 = "Misc_*"
+"""What the images of v1 are called, in v2 too: the frames of the released DenseSIRST."""
 IMAGE_FOLDERS = (("mixed",), ("images/targets", "images/backgrounds"), ("images",))
 
 

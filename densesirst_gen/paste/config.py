@@ -156,8 +156,6 @@ PROFILES: dict[str, PasteConfig] = {
     ),
     "copy-paste": PasteConfig(region="anywhere", fusion="copy", arrangement="sparse"),
 }
-TARGET_PROFILES = tuple(name for name, c in PROFILES.items() if c.library_kind == "targets")
-"""Those that paste targets, which are all that a training can: it has no library of frames."""
 
 
 def profile_named(name: Any, what: str = "profile") -> PasteConfig:
@@ -177,6 +175,15 @@ def profile_named(name: Any, what: str = "profile") -> PasteConfig:
     if not isinstance(name, str) or name not in PROFILES:
         raise ConfigError(f"{what} must be one of {', '.join(PROFILES)}, got {SHOWN.repr(name)}")
     return PROFILES[name]
+
+
+def settings_of(config: PasteConfig | str | Mapping[str, Any] | None) -> PasteConfig:
+    """Settings from themselves, a profile's name, or plain values; None: the default."""
+    if config is None or isinstance(config, PasteConfig):
+        return config or PasteConfig()
+    if isinstance(config, Mapping):
+        return PasteConfig.from_dict(config)
+    return profile_named(config, "config")
 
 
 def toml_config(

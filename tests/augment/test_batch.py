@@ -20,6 +20,7 @@ from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.planner import make_plan
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.annotate import annotate, label_mask
+from densesirst_gen.settings import ConfigError
 
 torch = pytest.importorskip("torch")
 
@@ -299,6 +300,15 @@ def test_the_module_holds_no_state_and_can_be_sent_to_workers(targets: TargetLib
 def test_bad_input_is_named(change: dict[str, Any], message: str, targets: TargetLibrary) -> None:
     with pytest.raises(ValueError, match=message):
         BatchBagCopyPaste(targets)(**some_batch() | change)
+
+
+def test_settings_are_a_profile_by_name_or_plain_values(
+    targets: TargetLibrary, frames: TargetLibrary
+) -> None:
+    assert BatchBagCopyPaste(frames, "release").config == PROFILES["release"]
+    assert BatchBagCopyPaste(targets, {"n_regions": (1, 1)}).config.n_regions == (1, 1)
+    with pytest.raises(ConfigError, match="config must be one of bag-cp"):
+        BatchBagCopyPaste(targets, "bag")
 
 
 def test_bad_settings_are_named(targets: TargetLibrary, regions: TargetLibrary) -> None:

@@ -20,6 +20,7 @@ from densesirst_gen.detection.training.data import Batch, Collate, TrainScenes, 
 from densesirst_gen.detection.training.kept import KeptScenes, samples_of
 from densesirst_gen.detection.training.run import Running, run_training
 from densesirst_gen.detection.training.settings import TrainConfig
+from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.settings import ConfigError
@@ -75,11 +76,14 @@ def test_batches_are_those_of_files_mirrored_and_padded_alike() -> None:
         assert_equal(one, other)
 
 
-@pytest.mark.parametrize("augment", ["bag-cp", "copy-paste", "paper"])
-def test_what_is_pasted_is_the_same_to_the_bit(targets: TargetLibrary, augment: str) -> None:
+@pytest.mark.parametrize("augment", PROFILES)
+def test_what_is_pasted_is_the_same_to_the_bit(
+    libraries: dict[str, TargetLibrary], augment: str
+) -> None:
     config = replace(CONFIG, augment=augment, paste=0.8)
     files, pasted = held(), 0
-    for one, other in zip(*both(files, config, targets), strict=True):
+    library = libraries[PROFILES[augment].library_kind]
+    for one, other in zip(*both(files, config, library), strict=True):
         assert_equal(one, other)
         pasted += sum(map(len, other.targets.boxes))
     assert pasted > 2 * sum(len(s.boxes) for s in samples_of(files, CONFIG))

@@ -170,6 +170,13 @@ def test_the_mean_of_the_weights_is_resumed_too(data: Path, tmp_path: Path) -> N
     assert same(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_skies_of_the_training_images_are_pasted_as_in_the_release(
+    data: Path, tmp_path: Path
+) -> None:
+    run_training(task(data, augment="release", epochs=1), tmp_path, running=CPU)
+    assert np.isfinite(scores(tmp_path)[0][2])
+
+
 # ---- results
 
 

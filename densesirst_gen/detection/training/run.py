@@ -8,14 +8,17 @@ run was made, and by which rule its weights were chosen.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector
 from densesirst_gen.detection.evaluation.evaluate import Evaluation
@@ -28,7 +31,8 @@ from densesirst_gen.detection.training.predict import Reading, score_detector
 from densesirst_gen.detection.training.settings import TrainConfig, settle
 from densesirst_gen.files.atomic import digest_of, file_digest, write_files
 from densesirst_gen.files.folder import CHECKSUMS, BuildFolder, locked
-from densesirst_gen.paste.extract import build_library, filled
+from densesirst_gen.paste.config import profile_named
+from densesirst_gen.paste.extract import build_library, extract_frame, filled, stack_entries
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.settings import ConfigError
@@ -237,12 +241,25 @@ def _scenes(task: Task, config: TrainConfig) -> TrainScenes | KeptScenes:
 
 
 def _library(task: Task, config: TrainConfig) -> TargetLibrary | None:
-    """What is pasted: targets of the training scenes only, in order of their names."""
+    """What is pasted: of the training scenes only, in order of their names."""
     if config.augment == "none":
         return None
+    settings = profile_named(config.augment)
     files = sorted(task.train.files, key=lambda file: file.name)
-    scenes = (replace(file, sky=None).load() for file in files if file.has_targets())
-    return filled(build_library(scenes), task.train.name)
+    is_of_frames = settings.library_kind == "frames"
+    library = _skies(files, settings.patch_px) if is_of_frames else _targets(files)
+    return filled(library, task.train.name)
+
+
+def _targets(files: Sequence[SceneFile]) -> TargetLibrary:
+    return build_library(replace(file, sky=None).load() for file in files if file.has_targets())
+
+
+def _skies(files: Sequence[SceneFile], patch_px: int) -> TargetLibrary:
+    """Of the images of SIRST v1 where there are any, as in the released data."""
+    first = [f for f in files if fnmatchcase(f.name.rpartition("/")[2], SIRST_V1)] or files
+    scenes = (replace(file, mask=None).load() for file in first)
+    return stack_entries([e for s in scenes for e in extract_frame(s, patch_px)], "frames", {})
 
 
 def _validation(

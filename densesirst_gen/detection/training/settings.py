@@ -9,10 +9,10 @@ from typing import Any
 
 from densesirst_gen.detection.detectors import detector_class
 from densesirst_gen.detection.detectors.base import Detector
-from densesirst_gen.paste.config import TARGET_PROFILES
+from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.settings import ConfigError, Settings, drawn, option
 
-AUGMENTS = ("none", *TARGET_PROFILES)
+AUGMENTS = ("none", *PROFILES)
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
 MOST_SIDE = 16_384
 WORDS = {"true": True, "false": False, "none": None}
@@ -23,7 +23,7 @@ class TrainConfig(Settings):
     """How a detector is trained: everything that decides the result, beside data and detector.
 
     Each field's meaning is its ``metadata["help"]``. ``augment`` is none, or one
-    of `densesirst_gen.paste.config.TARGET_PROFILES`.
+    of `densesirst_gen.paste.config.PROFILES`.
     """
 
     epochs: int = option(20, "passes over the training images", low=1, high=100_000)
