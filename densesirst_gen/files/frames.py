@@ -8,12 +8,13 @@ directories are looked at once, and of a frame only its own bytes.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
-from os import PathLike, fstat
+from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -30,8 +31,10 @@ DIGITS = 4
 DESCRIPTION = 270
 DESCRIBED = 4096
 """Letters of a description that are looked at."""
-N_STACKS = 64
+N_STACKS = 4096
 """Stacks of which it is remembered where their frames are."""
+N_FILES = 1 << 17
+"""Files of which it is remembered whether they are stacks."""
 
 
 def frames_in(path: Path) -> tuple[Path, ...]:
@@ -50,8 +53,8 @@ def frames_in(path: Path) -> tuple[Path, ...]:
     if path.suffix.lower() not in SUFFIXES:
         return ()
     try:
-        with open_regular(path) as file:
-            n = _found(file, path).n if _may_be_stack(file) else 0
+        state = _state(os.stat(path))
+        n = _frames(path, *state).n if _may_be_stack(path, *state) else 0
     except Exception:  # on hostile bytes decoders raise anything; whoever reads the image is told
         return ()
     digits = max(DIGITS, len(str(n - 1)))
@@ -74,6 +77,12 @@ def unpacked(path: Path) -> Path:
     """Where a frame would lie if its stack were a folder without a suffix; other files as is."""
     stack = stack_of(path)
     return path if stack is None else stack.with_suffix("") / path.name
+
+
+def shown(path: Path) -> str:
+    """The name of an image file, for messages; of a frame with that of its stack."""
+    stack = stack_of(path)
+    return path.name if stack is None else f"{stack.name}/{path.name}"
 
 
 def open_image(path: str | PathLike[str]) -> IO[bytes]:
@@ -108,7 +117,7 @@ def _frame(stack: Path, number: int) -> bytes:
     from tifffile import TiffPage
 
     with open_regular(stack) as file, _tiff(file, stack) as tiff:
-        found = _found(file, stack)
+        found = _frames(stack, *_state(os.fstat(file.fileno())))
         if number >= found.n:
             raise FileNotFoundError(f"{stack} has {found.n} frames")
         tiff.filehandle.seek(found.pages[0 if found.step else number])
@@ -121,19 +130,26 @@ def _tiff(file: IO[bytes], path: Path) -> TiffFile:
     return TiffFile(file, name=path.name, offset=0, _multifile=False)
 
 
-def _found(file: IO[bytes], path: Path) -> Frames:
-    status = fstat(file.fileno())
-    return _frames(path, status.st_ino, status.st_size, status.st_mtime_ns)
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    """Of a file, so that what is remembered of it is not taken for true of a changed one."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=N_STACKS)
 def _frames(path: Path, *_state: int) -> Frames:
-    """Where the frames are; `_state` of the file, that no changed one is taken for it."""
+    """Where the frames of a stack are."""
     with open_regular(path) as file, _tiff(file, path) as tiff:
         return frames_of(pages_of(tiff))
 
 
-def _may_be_stack(file: IO[bytes]) -> bool:
+@lru_cache(maxsize=N_FILES)
+def _may_be_stack(path: Path, *_state: int) -> bool:
+    """By a look that is ten times quicker than tifffile's."""
+    with open_regular(path) as file:
+        return _goes_on(file)
+
+
+def _goes_on(file: IO[bytes]) -> bool:
     """Whether there is a second page, or a description that speaks of frames behind the first."""
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +22,7 @@ REDUCED, TRANSPARENCY = 1, 4
 GRAY = (0, 1)
 OLD_JPEG = 6
 UNPACK = "unpack it into a file for each frame (as with `tiffsplit`, or tifffile in Python)"
-IN_FOLDERS = "in a folder of images each of them is a scene"
+IN_FOLDERS = "in a folder of images, or of images and masks, each of them is a scene"
 IN_ONE_PAGE = re.compile(
     r'\A(?:ImageJ=[\s\S]*?^images=(\d+)|\{.*?"shape": \[(\d+(?:, \d+)*)\])', re.M
 )
@@ -42,7 +44,7 @@ class Frames:
 
     Parameters
     ----------
-    pages : tuple of int
+    pages : sequence of int
         Places of the directories of the frames in the file; one if all lie behind one page.
     n : int
         How many frames there are; 0 if the file is not a stack of frames.
@@ -50,19 +52,39 @@ class Frames:
         Bytes from one frame to the next, where all lie behind one page.
     """
 
-    pages: tuple[int, ...] = ()
+    pages: Sequence[int] = ()
     n: int = 0
     step: int = 0
 
 
+class Page(NamedTuple):
+    """Of a `tifffile.TiffPage` what tells whether it is a frame; a page itself takes 10 kB."""
+
+    offset: int
+    subfiletype: int
+    imagelength: int
+    imagewidth: int
+    imagedepth: int
+    samplesperpixel: int
+    bitspersample: Any
+    photometric: int
+    compression: int
+
+
 def pages_of(file: Any) -> list[Any]:
-    """All pages of a `tifffile.TiffFile`; CodecError if they go round in a circle."""
-    pages, seen = [], set[int]()
-    for page in file.pages:
+    """The first page of a `tifffile.TiffFile`, and of each other one its `Page`.
+
+    Raises
+    ------
+    CodecError
+        If the pages go round in a circle.
+    """
+    pages, seen = [file.pages.first], {file.pages.first.offset}
+    for page in islice(file.pages, 1, None):
         if page.offset in seen:
             raise CodecError("a TIFF that is damaged: its pages go round in a circle")
         seen.add(page.offset)
-        pages.append(page)
+        pages.append(Page(*(getattr(page, name) for name in Page._fields)))
     return pages
 
 
@@ -84,7 +106,7 @@ def frames_of(pages: Sequence[Any]) -> Frames:
         return Frames()
     full = _full(pages)
     step = 0 if len(full) > 1 else sum(full[0].databytecounts)
-    return Frames(tuple(page.offset for page in full), n, step)
+    return Frames(array("Q", (page.offset for page in full)), n, step)
 
 
 def _full(pages: Sequence[Any]) -> list[Any]:
@@ -116,9 +138,8 @@ def _n_described(page: Any) -> int:
 def _fault(pages: Sequence[Any]) -> str:
     """Why the pages are not the frames of one gray sequence; empty if they are."""
     full = _full(pages)
-    others = [page for page in full if _geometry(page) != _geometry(full[0])]
-    if others:
-        return f"{len(others)} pages of another kind among them"
+    if n_others := sum(_geometry(page) != _geometry(full[0]) for page in full):
+        return f"{n_others} page{'s' * (n_others != 1)} of another kind among them"
     if any(page.samplesperpixel != 1 or page.photometric not in GRAY for page in full):
         return "colours"
     if any(page.imagedepth > 1 or page.compression == OLD_JPEG for page in full):
