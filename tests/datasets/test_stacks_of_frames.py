@@ -16,6 +16,7 @@ from densesirst_gen.build.inputs import digests_of
 from densesirst_gen.datasets import DatasetError, read_dataset
 from densesirst_gen.datasets.splits import donor_scenes, held_back
 from densesirst_gen.files.codec import CodecError
+from densesirst_gen.paste.library import load_library
 
 SHAPE = (64, 80)
 
@@ -266,8 +267,9 @@ def test_all_that_reads_a_dataset_takes_frames_as_files(
     own = ("manifest.json", "files.sha256")
     assert content(tmp_path / "coco_a", but=own) == content(tmp_path / "coco_b", but=own)
     assert content(tmp_path / "sky_a") == content(tmp_path / "sky_b")
-    libraries = [np.load(tmp_path / f"lib_{end}.npz") for end in "ab"]
-    np.testing.assert_array_equal(*(library["patches"] for library in libraries))
+    ours, theirs = (load_library(tmp_path / f"lib_{end}.npz") for end in "ab")
+    np.testing.assert_array_equal(ours.patches, theirs.patches)
+    assert list(ours.sources) == list(theirs.sources)
 
 
 def test_predictions_are_scored_by_frames(tmp_path: Path, stacks: Path) -> None:
