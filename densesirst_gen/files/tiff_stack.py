@@ -178,12 +178,13 @@ def _fault_of_place(full: Sequence[Any]) -> str:
         return ""
     if len(full) > 1:
         return f"{len(full)} pages"
-    n_bytes = page.imagelength * page.imagewidth * page.bitspersample
+    n_bits = page.imagelength * page.imagewidth * page.bitspersample
     ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    is_whole = ends[:-1] == list(page.dataoffsets[1:]) and 8 * sum(page.databytecounts) == n_bytes
+    is_whole = ends[:-1] == list(page.dataoffsets[1:]) and 8 * sum(page.databytecounts) == n_bits
     if page.compression != 1 or page.is_tiled or not is_whole:
         return "one page, behind which they don't follow as plain bytes"
-    return ""
+    n_held = (page.parent.filehandle.size - page.dataoffsets[0]) * 8 // n_bits
+    return f"{n_held} of them, the file is cut" if n_held < n else ""
 
 
 def as_file(page: Any, shift: int = 0) -> bytes:

@@ -203,14 +203,39 @@ def test_frames_as_files_open_in_other_readers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(tifffile.imread(copy), array[4])
 
 
-def test_a_stack_that_is_cut_loses_the_frames_behind_the_cut(tmp_path: Path) -> None:
+def test_a_stack_that_is_cut(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", COUNTS.astype(np.uint8), truncate=True)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-500])
+    path.write_bytes(path.read_bytes()[:-500])
+    assert frames_in(path) == ()
+    with pytest.raises(
+        CodecError, match=r"7 frames in one file.* it has 5 of them, the file is cut"
+    ):
+        read_image(path)
+
+
+def test_frames_that_lie_behind_the_end_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for values in COUNTS.astype(np.uint8):
+            file.write(values, contiguous=False, compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        places = [file.pages[-1].tags[code].valueoffset for code in (273, 279)]
+    data = bytearray(path.read_bytes())
+    data[places[0] : places[0] + 4] = (len(data) - 3).to_bytes(4, "little")
+    path.write_bytes(data)
     frames = frames_in(path)
     np.testing.assert_array_equal(read_image(frames[0]).array, COUNTS[0].astype(np.uint8))
     with pytest.raises(CodecError, match=r"a\.tif/0006\.tif: truncated"):
         read_image(frames[-1])
+
+
+def test_no_description_makes_more_frames_than_a_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = "ImageJ=1.53\nimages=999999999999\nframes=999999999999\n"
+    written(path, COUNTS[0].astype(np.uint8), description=text, metadata=None)
+    assert frames_in(path) == ()
+    with pytest.raises(CodecError, match=r"999999999999 frames in one file.* 1 of them"):
+        read_image(path)
 
 
 def test_no_damage_makes_more_than_an_error(tmp_path: Path) -> None:
