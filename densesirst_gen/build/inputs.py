@@ -30,7 +30,9 @@ from densesirst_gen.files.atomic import (
     digest_of,
     file_digest,
 )
+from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.folder import MANIFEST, BuildFolder
+from densesirst_gen.files.frames import image_digest
 from densesirst_gen.files.objects import check_regular, parsed_object
 
 INPUTS = "inputs.jsonl"
@@ -62,7 +64,8 @@ def digests_of(scene: SceneFile) -> Noted:
     Returns
     -------
     dict of str to str
-        A file that can't be read is ``unreadable``.
+        A file that can't be read is ``unreadable``. Of a frame of a stack it is the SHA-256 of the
+        frame as a TIFF of its own.
     """
     present = (kind for kind in KINDS if getattr(scene, kind) is not None)
     files = {kind: _digest(path) for kind, path in zip(present, scene.files(), strict=False)}
@@ -158,8 +161,8 @@ def _noted(line: bytes) -> Noted:
 
 def _digest(path: Path) -> str:
     try:
-        return file_digest(path)
-    except OSError:
+        return image_digest(path)
+    except (OSError, CodecError):
         return "unreadable"
 
 

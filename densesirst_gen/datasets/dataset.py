@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from densesirst_gen.datasets.in_frames import in_frames, masks_in_frames, stack_notes
 from densesirst_gen.datasets.notes import image_notes, mask_notes
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
 from densesirst_gen.files.codec import CodecError, Decoded, read_image, read_mask
 from densesirst_gen.files.colormaps import check_colormap
+from densesirst_gen.files.frames import stack_of
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, SceneError, is_void
@@ -241,29 +243,31 @@ def make_dataset(
     root : Path
     layout : str
     images : mapping of str to Path
-        By scene name.
+        By scene name; each frame of a stack becomes a scene of its own, see `in_frames`.
     masks, skies : sequence of mappings of str to Path
         The files of some folders, by stem; where several have a mask of a scene, the first counts.
     paired : mapping of str to Path, optional
         Masks by scene name, in place of `masks`, where they are known already.
     splits : dict of str to tuple of str, optional
+        Of scenes, frames among them.
     remarks : iterable of str
         See `Dataset`.
 
     Raises
     ------
     DatasetError
-        If there is no image, if there are masks but none of any image, or if names cannot be kept
-        apart or written to a text file.
+        If there is no image, if there are masks but none of any image, if a mask has another number
+        of frames than its image, or if names cannot be kept apart or written to a text file.
     """
     if not images:
         raise DatasetError(f"{root}: no images in the {layout} layout")
-    check_names(images)
-    of_targets = _paired(masks, images) if paired is None else paired
-    of_sky = _paired(skies, images)
+    of_targets = masks_in_frames(_paired(masks, images) if paired is None else paired, images)
+    of_sky = masks_in_frames(_paired(skies, images), images)
+    found = in_frames(images)
+    check_names(found)
     scenes = [
         SceneFile(name, path, of_targets.get(name), of_sky.get(name))
-        for name, path in sorted(images.items())
+        for name, path in sorted(found.items())
     ]
     files = [str(path) for folder in masks for path in folder.values()]
     if files and not of_targets:
@@ -271,10 +275,11 @@ def make_dataset(
             f"{root}: none of {len(files)} masks ({examples(files)}) "
             f"is named like an image ({examples(images)})"
         )
-    present = cut_splits(splits or {}, images)
+    present = cut_splits(splits or {}, found)
     listed = {name for members in (splits or {}).values() for name in members}
-    absent = tuple(sorted(listed - images.keys()))
-    return Dataset(root, layout, tuple(scenes), present, absent, remarks=tuple(remarks))
+    absent = tuple(sorted(listed - found.keys()))
+    notes = (*stack_notes(images), *remarks)
+    return Dataset(root, layout, tuple(scenes), present, absent, remarks=notes)
 
 
 def _paired(folders: Sequence[Mapping[str, Path]], names: Iterable[str]) -> dict[str, Path]:
@@ -327,14 +332,18 @@ def check_names(names: Mapping[str, object]) -> None:
 def with_sky(dataset: Dataset, folder: Path) -> Dataset:
     """The dataset with the sky masks ``NAME_pixels0.*`` or ``NAME.*`` of a folder.
 
-    Scenes without such a file have no sky annotation.
+    Scenes without such a file have no sky annotation. The frames of a stack may have a stack of
+    masks, or a file each.
 
     Raises
     ------
     DatasetError
-        If the folder has a mask for none of the scenes.
+        If the folder has a mask for none of the scenes, or a stack with another number of frames.
     """
-    masks = pair_masks(list_images(folder, nested=True), [s.name for s in dataset.scenes])
+    found = list_images(folder, nested=True)
+    stacks = stacks_of(dataset)
+    masks = masks_in_frames(pair_masks(found, stacks), stacks)
+    masks |= pair_masks(found, [s.name for s in dataset.scenes])
     scenes = tuple(replace(s, sky=masks.get(s.name)) for s in dataset.scenes)
     if not any(scene.sky for scene in scenes):
         name = scenes[0].name
@@ -342,3 +351,12 @@ def with_sky(dataset: Dataset, folder: Path) -> Dataset:
             f"{folder}: no sky mask of any scene, such as {name}_pixels0.png or {name}.png"
         )
     return replace(dataset, scenes=scenes)
+
+
+def stacks_of(dataset: Dataset) -> dict[str, Path]:
+    """The stacks that scenes are frames of, by what stands before ``/`` in the scenes' names."""
+    return {
+        scene.name.rpartition("/")[0]: stack
+        for scene in dataset.scenes
+        if scene.files() and (stack := stack_of(scene.image)) is not None
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
+from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
@@ -50,7 +51,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     root = inventory.root
     kit = _kit(root)
     images = list_images(kit, "PNGImages", nested=True)
-    splits = read_splits(kit, kit.glob("Splits/*.txt"), images)
+    splits = read_splits(kit, kit.glob("Splits/*.txt"), in_frames(images))
     masks, skies = _masks(kit, "SIRST"), _masks(kit, "SkySeg")
     return make_dataset(kit, "devkit", images, masks=masks, skies=skies, splits=splits)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
+from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted, relative_path
 from densesirst_gen.datasets.pairing import Pairing, pair
 from densesirst_gen.datasets.paths import DatasetError, examples
@@ -39,7 +40,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
             f"{root}: none of {len(masks)} masks ({examples(masks)}) "
             f"is named like an image ({examples(pairing.images)})"
         )
-    splits = splits_of(inventory, pairing.images)
+    splits = splits_of(inventory, in_frames(pairing.images))
     remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))
     return make_dataset(
         root, "folders", pairing.images, paired=pairing.masks, splits=splits, remarks=remarks
@@ -67,7 +68,7 @@ def _unpaired(inventory: Inventory, pairing: Pairing) -> list[str]:
 
 def _points(pairing: Pairing) -> list[str]:
     """A note if the masks are points: of a sample every target is one pixel."""
-    paths = list(pairing.masks.values())
+    paths = list(in_frames(pairing.masks).values())
     areas: list[int] = []
     for path in paths[:: max(1, len(paths) // N_LOOKED_AT)][:N_LOOKED_AT]:
         try:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from densesirst_gen.datasets.notes import spread
 from densesirst_gen.files.codec import BRIGHTNESS, MAX_PIXELS, CodecError, read_image
+from densesirst_gen.files.frames import frames_in
 
 BY_PILLOW = ("BMP", "JPEG", "PNG", "PPM", "WEBP")
 PLAIN = ("1", "L", "LA", "P", "RGB", "RGBA")
+N_FRAMES = 8
 FEW = 16
 """Distinct values of a mask with a few shades at its edges, at most."""
 
@@ -21,12 +25,16 @@ def looks_like_mask(path: Path) -> bool | None:
     Parameters
     ----------
     path : Path
+        Of a stack some of the frames are looked at, evenly spread.
 
     Returns
     -------
     bool or None
         None for an image of one value, which may be either, and for what can't be decoded.
     """
+    if frames := frames_in(path):
+        votes = Counter(map(_by_values, spread(frames, N_FRAMES)))
+        return votes[True] > votes[False] if votes[True] or votes[False] else None
     try:
         with Image.open(path, formats=BY_PILLOW) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -19,6 +19,8 @@ from densesirst_gen.files.codec import FORMATS
 Parts = tuple[str, ...]
 
 COLUMN = re.compile(r"[,;\t]")
+STACK = re.compile(r"\.tiff?(?=/|$)", re.I)
+"""Suffix of a file whose frames are scenes: ``clip.tif`` is the folder ``clip`` of them."""
 MOST_WORDS = 8
 """Of a name in front of other columns."""
 KIND = re.compile(r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|masks?|labels?)$")
@@ -62,18 +64,20 @@ class SceneNames:
     def listed(self, line: str) -> tuple[str, ...]:
         """The scenes that a line of a list means; empty if none, or if it may be any of several.
 
-        A name or a path, quoted or not, and columns behind it do not matter. The path of a folder
-        stands for all scenes in it.
+        A name or a path, quoted or not, and columns behind it do not matter. The path of a folder,
+        or of a stack of frames, stands for all scenes in it.
         """
         if line in self.names:  # also one that ends with a blank
             return (line,)
         for text in _columns(line):
             inner = "/".join(p for p in text.split("/") if not KIND.match(p.casefold()))
-            for reading in dict.fromkeys((text, inner)):
+            outer = STACK.sub("", inner)
+            for reading in dict.fromkeys((text, inner, outer)):
                 if (name := self.find(reading)) is not None:
                     return (name,)
-            if found := self._folders.get(folded_parts(inner)):
-                return tuple(found)
+            for reading in dict.fromkeys((inner, outer)):
+                if found := self._folders.get(folded_parts(reading)):
+                    return tuple(found)
         return ()
 
     def numbered(self, number: int) -> str | None:

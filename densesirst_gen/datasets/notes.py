@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from densesirst_gen.files.codec import CodecError, read_head, read_image, read_mask
+from densesirst_gen.files.frames import shown
 
 Item = TypeVar("Item")
 
@@ -66,7 +67,7 @@ def mask_notes(masks: Sequence[Path]) -> list[str]:
     A mask that can't be decoded is passed over: its scene will be set aside and told of.
     """
     looked = spread(masks, SAMPLE)
-    notes = [(path.name, note) for path in looked for note in _notes_of(path)]
+    notes = [(shown(path), note) for path in looked for note in _notes_of(path)]
     return grouped(notes, f"of {len(looked)} target masks looked at")
 
 
@@ -109,7 +110,7 @@ def image_notes(images: Sequence[tuple[Path, str | None]]) -> list[str]:
             head = read_head(path)
             left -= 0 if head.is_plain else head.height * head.width
             if not head.is_plain and left >= 0:
-                notes += [(path.name, note) for note in read_image(path, colormap=colormap).notes]
+                notes += [(shown(path), note) for note in read_image(path, colormap=colormap).notes]
         except CodecError:
             continue
     return grouped(notes, f"of {len(looked)} images looked at")

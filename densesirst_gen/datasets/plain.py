@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.folders import splits_of, unread
+from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import MASK_WORD, Inventory, counted
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
@@ -27,7 +28,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         raise DatasetError(f"{inventory.root}: no images in the plain layout")
     beside = [f"labels passed over: {found}" for found in labels_beside(inventory)]
     remarks = (*beside, *unread(inventory))
-    splits = splits_of(inventory, images)
+    splits = splits_of(inventory, in_frames(images))
     return make_dataset(inventory.root, "plain", images, splits=splits, remarks=remarks)
 
 

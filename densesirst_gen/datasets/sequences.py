@@ -13,7 +13,7 @@ FULL = 0.5
 NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
 
-def sequences(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def sequences(names: Iterable[str], known: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
     """The scenes of each sequence, if scenes lie in sequences.
 
     A sequence is a folder in which all files are called alike but for a number that goes on, such
@@ -23,6 +23,8 @@ def sequences(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     ----------
     names : iterable of str
         Of scenes.
+    known : collection of str
+        Folders of which it is known that they are sequences, however many or few: stacks.
 
     Returns
     -------
@@ -38,7 +40,13 @@ def sequences(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         for folder, stems in folders.items()
         if folder and _goes_on(stems)
     }
-    return found if len(found) > 1 else {}
+    found = found if len(found) > 1 else {}
+    stacks = {
+        folder: tuple(f"{folder}/{stem}" for stem in folders[folder])
+        for folder in known
+        if folder not in found and len(folders[folder]) > 1
+    }
+    return found | stacks
 
 
 def _goes_on(stems: Collection[str]) -> bool:
@@ -50,9 +58,11 @@ def _goes_on(stems: Collection[str]) -> bool:
     return len(numbers) >= FULL * (max(numbers) - min(numbers) + 1)
 
 
-def torn(names: Iterable[str], held_back: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The sequences of which some frames are held back and some are not."""
-    found = sequences(names) if held_back else {}
+def torn(
+    names: Iterable[str], held_back: Collection[str], known: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The sequences of which some frames are held back and some are not; see `sequences`."""
+    found = sequences(names, known) if held_back else {}
     return {
         folder: frames
         for folder, frames in found.items()

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
+from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import list_images, unique
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
@@ -38,7 +39,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     images = _images(root)
     masks = list_images(root, "annotations/masks") or list_images(root, "masks")
     files = chain(root.glob("splits/*.txt"), root.glob("idx_427/*.txt"))
-    splits = read_splits(root, files, images)
+    splits = read_splits(root, files, in_frames(images))
     return make_dataset(root, "sirst", images, masks=[masks], splits=splits)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from os import PathLike
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, stacks_of
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.sequences import torn
@@ -238,7 +238,8 @@ def held_back(dataset: Dataset) -> set[str]:
     """Names of the scenes of validation and test splits, and of sequences that are torn by them."""
     parts = {split: part_of(split) for split in dataset.splits}
     held = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
-    for frames in torn((scene.name for scene in dataset.scenes), held).values():
+    names = (scene.name for scene in dataset.scenes)
+    for frames in torn(names, held, stacks_of(dataset)).values():
         held |= set(frames)
     return held
 
@@ -253,7 +254,8 @@ def held_back_twice(dataset: Dataset) -> list[str]:
     train = _in_parts(dataset, parts, "train")
     held_back = _in_parts(dataset, parts, "val") | _in_parts(dataset, parts, "test")
     notes = []
-    if split := torn((scene.name for scene in dataset.scenes), held_back):
+    names = (scene.name for scene in dataset.scenes)
+    if split := torn(names, held_back, stacks_of(dataset)):
         notes.append(
             f"{len(split)} sequences have frames that are held back and others, and give no "
             f"targets: {examples(split)}"

@@ -33,10 +33,11 @@ from densesirst_gen.files.arrays import (
 from densesirst_gen.files.by_pillow import identify, read_by_pillow
 from densesirst_gen.files.colormaps import BRIGHTNESS, inverted
 from densesirst_gen.files.false_colour import check_no_false_colour
+from densesirst_gen.files.frames import image_bytes, open_image
 from densesirst_gen.files.kinds import kind_of, not_read
 from densesirst_gen.files.mask_rule import mask_of
 from densesirst_gen.files.raster import CodecError, Raster
-from densesirst_gen.files.regular import NotRegularError, open_regular, read_bytes
+from densesirst_gen.files.regular import NotRegularError
 from densesirst_gen.files.tiff import read_tiff, tiff_depth, tiff_nodata, tiff_size
 
 __all__ = [
@@ -332,7 +333,7 @@ def png_text(path: str | PathLike[str]) -> dict[str, str]:
         If the file is no image.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with open_image(path) as file, Image.open(file) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except Exception as error:  # on hostile bytes decoders raise anything
         raise CodecError(f"{path}: {error}") from error
@@ -376,7 +377,7 @@ def _read(path: Path, max_pixels: int, meaning: Callable[[Raster], Decoded]) -> 
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = read_bytes(path)
+        data = image_bytes(path)
     except NotRegularError as error:
         raise CodecError("not a regular file") from error
     except FileNotFoundError as error:

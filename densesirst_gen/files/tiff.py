@@ -18,6 +18,7 @@ import numpy as np
 from densesirst_gen.files.numbers import plain
 from densesirst_gen.files.raster import CodecError, Raster, check_size
 from densesirst_gen.files.tiff_parts import BYTE_CODECS, read_parts
+from densesirst_gen.files.tiff_stack import note_on_others, pages_of
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = range(4)
 COLOURS = {0: "white is zero", 1: "gray", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK"}
@@ -32,11 +33,7 @@ DEPTHS = {
 FAX, JPEGS, WEBP = (2, 3, 4, 32771), (6, 7), 50001
 PREMULTIPLIED, STRAIGHT = 1, 2
 ORIENTATION, XMP, GDAL_NODATA = 274, 700, 42113
-REDUCED, TRANSPARENCY = 1, 4
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
-IN_ONE_PAGE = re.compile(
-    r'\A(?:ImageJ=[\s\S]*?^images=(\d+)|\{.*?"shape": \[(\d+(?:, \d+)*)\])', re.M
-)
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -108,43 +105,12 @@ def _first_page(data: bytes) -> Iterator[tuple[Any, str, list[str]]]:
 
     try:
         with TiffFile(BytesIO(data), _multifile=False) as file:
-            page = file.pages.first
+            page, notes = file.pages.first, note_on_others(pages_of(file))
             if 262 not in page.tags:
                 page.photometric = RGB if page.samplesperpixel >= 3 else BLACK_IS_ZERO
-            yield page, file.byteorder, _others(page, list(file.pages)[1:])
+            yield page, file.byteorder, notes
     except TiffFileError as error:
         raise CodecError(f"a TIFF that is damaged: {error}") from error
-
-
-def _others(page: Any, more: list[Any]) -> list[str]:
-    """A note on further pages; CodecError if they go on as the first does: a sequence.
-
-    Smaller copies and masks of transparency don't count.
-    """
-    others = [p for p in more if not p.subfiletype & (REDUCED | TRANSPARENCY)]
-    alike = [p for p in others if _geometry(p) == _geometry(page)]
-    n_frames = max(1 + len(alike), _n_described(page))
-    if n_frames > 1:
-        raise CodecError(
-            f"{n_frames} frames in one file, a sequence: unpack it into a file for each frame "
-            "(as with `tiffsplit`, or tifffile in Python)"
-        )
-    return [f"first of {len(others) + 1} pages"] if others else []
-
-
-def _geometry(page: Any) -> tuple[Any, ...]:
-    return page.imagelength, page.imagewidth, page.samplesperpixel, page.bitspersample
-
-
-def _n_described(page: Any) -> int:
-    """Frames that lie one after the other behind a single page, as ImageJ and tifffile write."""
-    found = IN_ONE_PAGE.match(page.description or "")
-    if not found:
-        return 1
-    if found[1]:
-        return int(found[1])
-    n_values = int(np.prod([int(n) for n in found[2].split(", ")], dtype=object))
-    return n_values // (page.imagelength * page.imagewidth * page.samplesperpixel) or 1
 
 
 def _check_depth_of_stack(page: Any) -> None:

@@ -11,8 +11,8 @@ from densesirst_gen.datasets.coco_scene import CocoSceneFile
 from densesirst_gen.datasets.dataset import SceneFile
 from densesirst_gen.datasets.devkit import encode_image
 from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.frames import image_bytes
 from densesirst_gen.files.kinds import kind_of
-from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.scene.annotate import Annotations, annotate
 from densesirst_gen.scene.picture import display
 from densesirst_gen.scene.scene import Scene
@@ -100,7 +100,7 @@ def image_file(
     encoded = ".tif" if image.dtype == np.float32 else ".png"
     if not file.files():  # drawn, not read
         return encoded, encode_image(image)
-    data = read_bytes(file.image)
+    data = image_bytes(file.image)
     kind, suffix = kind_of(data), file.image.suffix.lower()
     is_turned = any("orientation" in note for note in item.notes)
     if kind in kinds and not file.colormap and not is_turned:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, stacks_of
 from densesirst_gen.datasets.dialects import DIALECTS
 from densesirst_gen.datasets.inventory import relative_path
 from densesirst_gen.datasets.paths import examples
 from densesirst_gen.datasets.sequences import sequences
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.files.frames import on_disk
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.alike import fingerprint, near_pairs
 from densesirst_gen.labels.beside import BOXES, POINT_TAIL, POINTS, kit_root
@@ -127,8 +128,8 @@ def _files(dataset: Dataset) -> Iterator[Finding]:
         if not (kind == "point" and dataset.layout == "sirst"):  # it has those of v1 only
             for name in sorted(names - found):
                 yield Finding("missing", name, f"no {kind} file, {place}/{name}{end}")
-    known = {path.resolve() for scene in dataset.scenes for path in scene.files()}
-    for folder in {scene.mask.parent for scene in dataset.scenes if scene.mask}:
+    known = {on_disk(path).resolve() for scene in dataset.scenes for path in scene.files()}
+    for folder in {on_disk(scene.mask).parent for scene in dataset.scenes if scene.mask}:
         images = [p for p in folder.iterdir() if p.suffix.lower() in (".png", ".bmp", ".tif")]
         for path in sorted(images):
             if path.resolve() not in known and path.name[0] != ".":
@@ -192,7 +193,8 @@ def _sequences(dataset: Dataset) -> Iterator[Finding]:
     """Of names: folders of frames, and ``a_b_7`` beside ``a_b_8``."""
     parts = _parts(dataset)
     groups: dict[str, set[str]] = defaultdict(set)
-    for folder, names in sequences(scene.name for scene in dataset.scenes).items():
+    frames = sequences((scene.name for scene in dataset.scenes), stacks_of(dataset))
+    for folder, names in frames.items():
         groups[folder] |= set(names)
     for scene in dataset.scenes:
         head, _, number = scene.name.replace("-", "_").rpartition("_")

@@ -13,6 +13,7 @@ from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.paths import DatasetError, examples, path_to_write
 from densesirst_gen.files.atomic import RefusedError
 from densesirst_gen.files.codec import read_size
+from densesirst_gen.files.frames import unpacked
 from densesirst_gen.sky import tools as tools
 from densesirst_gen.sky.folder import (
     HAND,
@@ -38,7 +39,7 @@ INSIST = "--empty-is-no-sky takes it that such images have no sky"
 
 def images_folder(files: Sequence[SceneFile]) -> Path:
     """The folder that holds all images, which annotation tools name them by; links stay names."""
-    return Path(os.path.commonpath([Path(os.path.abspath(file.image)).parent for file in files]))
+    return Path(os.path.commonpath([_place(file).parent for file in files]))
 
 
 def export_sky(files: Sequence[SceneFile], to: str, out: Path, *, overwrite: bool = False) -> int:
@@ -238,7 +239,12 @@ class _Checked:
 
 
 def _name_in(root: Path, file: SceneFile) -> str:
-    return Path(os.path.abspath(file.image)).relative_to(root).as_posix()
+    return _place(file).relative_to(root).as_posix()
+
+
+def _place(file: SceneFile) -> Path:
+    """Of its image; of a frame where it lies when its stack is unpacked."""
+    return Path(os.path.abspath(unpacked(file.image)))
 
 
 def _masks(files: Sequence[SceneFile], root: Path) -> Iterator[SkyMask]:

@@ -21,6 +21,7 @@ from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images, pair_masks, path_to_write
 from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
+from densesirst_gen.files.frames import unpacked
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.picture import png, scene_panel
@@ -111,7 +112,7 @@ def predict_folder(
 def check_targets(files: Sequence[SceneFile], out: Path) -> None:
     """RefusedError if masks in a folder would take the place of images or of masks of targets."""
     folder = cache(Path.resolve)
-    sources = (path for file in files for path in (file.image, file.mask) if path)
+    sources = (unpacked(path) for file in files for path in (file.image, file.mask) if path)
     taken = {folder(path.parent) / path.stem: path for path in sources}
     for file in files:
         path = path_to_write(out, f"{file.name}.png")

@@ -11,7 +11,8 @@ from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.files.atomic import digest_of, file_digest
+from densesirst_gen.files.atomic import digest_of
+from densesirst_gen.files.frames import image_digest
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Part:
     def digests(self) -> dict[str, list[str]]:
         """SHA-256 of the files of each scene."""
         return {
-            file.name: [file_digest(path) for path in file.files()] or [digest_of(repr(file))]
+            file.name: [image_digest(path) for path in file.files()] or [digest_of(repr(file))]
             for file in self.files
         }
 
