@@ -163,7 +163,6 @@ def test_narrow_8_bit_images_get_pastes_within_their_range(
     assert PROFILES["release"].level == "library"  # absolute, too: raw gray levels
 
 
-# row 122
 def test_signed_counts_have_one_span_whether_they_fall_below_zero_or_not(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for k in range(6):
@@ -177,6 +176,7 @@ def test_signed_counts_have_one_span_whether_they_fall_below_zero_or_not(tmp_pat
     assert scenes[0].levels[1] > 450
 
 
+# row 122
 def test_a_table_gives_each_camera_its_span(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", CAMERAS["14 bit narrow"][0], below="cam_a/")
     folder(root, lambda v: v.astype(np.uint16) * 64, below="cam_b/")
