@@ -21,6 +21,11 @@ settings.register_profile("project", deadline=None, derandomize=True, max_exampl
 settings.load_profile("project")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest comes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: "released_parts" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def targets() -> TargetLibrary:
     """A small library of targets of several sizes."""

@@ -303,7 +303,7 @@ def test_a_confidence_out_of_range_is_refused(value: float) -> None:
 def test_released_images_have_their_sky_found(real_data: Path) -> None:
     masks = real_data / "densesirst" / "SkySeg" / "BinaryMask"
     overlaps = []
-    for file in read_dataset(real_data / "sirstv2", sky_dir=masks).scenes[::16]:
+    for file in read_dataset(real_data / "sirstv2", sky_dir=masks).scenes[::32]:
         scene = file.load()
         assert scene.sky is not None
         found = predict_sky(replace(scene, sky=None))

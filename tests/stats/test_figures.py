@@ -1,4 +1,3 @@
-import hashlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +11,9 @@ from PIL import Image
 from scenes import random_scenes
 
 from densesirst_gen.scene.scene import Scene
-from densesirst_gen.stats.report.drawing import squares
-from densesirst_gen.stats.report.figures import Figure, draw_figures
+from densesirst_gen.stats.report.charts import CHARTS
+from densesirst_gen.stats.report.drawing import Sample, squares
+from densesirst_gen.stats.report.figures import Figure, draw_charts, draw_figures
 from densesirst_gen.stats.tables import DatasetStats, dataset_stats
 
 NAMES = [
@@ -72,12 +72,10 @@ def test_the_caption_is_below_and_only_where_it_is_wanted(alone):
     assert all(height(f.captioned_svg) > height(f.svg) + 40 for f in alone)
 
 
-def test_equal_numbers_give_equal_files(stats, alone):
-    def digests(figures: list[Figure]) -> list[str]:
-        whole = [f.svg.encode() + f.captioned_svg.encode() + f.png for f in figures]
-        return [hashlib.sha256(content).hexdigest() for content in whole]
-
-    assert digests(draw_figures(stats)) == digests(alone)
+def test_equal_numbers_give_equal_files(stats):
+    shown = [Sample(stats, " this dataset")]
+    first, again = (draw_charts(CHARTS[5:7], shown) for _ in range(2))
+    assert first == again
 
 
 def test_a_reference_and_names_that_are_hard_to_draw(stats, alone):

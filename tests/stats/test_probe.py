@@ -35,10 +35,10 @@ def test_draws_of_one_kind_are_not_told_apart() -> None:
     """Of 24 such pairs the mean AUC was 0.497, and 23 intervals held 0.5."""
     results = [
         probe(dense_scenes(60, seed=100 + 2 * k), dense_scenes(60, seed=101 + 2 * k))
-        for k in range(8)
+        for k in range(5)
     ]
     assert np.mean([result.auc for result in results]) == pytest.approx(0.5, abs=0.04)
-    assert sum(result.low < 0.5 < result.high for result in results) >= 6
+    assert sum(result.low < 0.5 < result.high for result in results) >= 4
     assert (results[0].n_a, results[0].n_b, results[0].n_images) == (120, 120, 60)
 
 
