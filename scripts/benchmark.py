@@ -38,6 +38,7 @@ from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.paste.shapes import shapes_at
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky import network
+from densesirst_gen.sky.doubt import predict_with_doubt
 from densesirst_gen.sky.predict import answer, predict_sky, prediction_from, unit_gray
 
 
@@ -281,6 +282,7 @@ def benchmark_sky(rounds: int) -> None:
         "forward pass": lambda: model.log_odds(inputs),
         "calibration and edges": lambda: prediction_from(coarse, gray),
         "predict_sky": lambda: predict_sky(scene),
+        "with its doubt": lambda: predict_with_doubt(scene),
     }
     for name, step in steps.items():
         times = [t / 1e3 for t in microseconds(step, rounds, repeats=3)]

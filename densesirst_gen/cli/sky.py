@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from densesirst_gen.datasets import ReadAs
     from densesirst_gen.sky.folder import SkyRow
 
-SHOWN = 10
+SHOWN = 30
 
 
 class _PredictByDefault(click.Group):
@@ -118,7 +117,7 @@ def tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool)
             click.echo(printable(f"{row.name}: {row.error}"), err=True)
     if as_json:
         values = {"schema": "densesirst-gen/sky@1", "out": str(out)}
-        click.echo(json.dumps({**values, "images": [asdict(row) for row in rows]}))
+        click.echo(json.dumps({**values, "images": [row.record() for row in rows]}))
         return
     if quiet:
         return
@@ -132,21 +131,19 @@ def tell_predicted(rows: list[SkyRow], out: Path, *, quiet: bool, as_json: bool)
 
 
 def _tell_doubtful(guessed: list[SkyRow], index: Path) -> None:
-    from densesirst_gen.sky.check import worth_a_look
-    from densesirst_gen.sky.limits import DOUBTFUL, LITTLE_SKY
+    from densesirst_gen.sky.limits import LITTLE_SKY
 
-    sure = [(row.confidence or 0.0, row) for row in guessed]
-    bare = [row for c, row in sure if c < DOUBTFUL and 0 < row.share <= LITTLE_SKY]
-    listed = [(c, row) for c, row in sure if worth_a_look(c, row.share) and row not in bare]
+    listed = sorted((row for row in guessed if row.is_worth_a_look), key=lambda row: row.trust)
     if listed:
         click.echo(f"{len(listed)} are worth a look, least sure first (confidence, sky):")
-    for confidence, row in listed[:SHOWN]:
-        click.echo(printable(f"  {confidence:.2f}  {row.share:4.0%}  {row.name}"))
+    for row in listed[:SHOWN]:
+        why = f"  ({row.reason})" if row.reason else ""
+        click.echo(printable(f"  {row.confidence:.2f}  {row.share:4.0%}  {row.name}{why}"))
     if len(listed) > SHOWN:
         click.echo(f"  ... {len(listed) - SHOWN} more; {index} has all")
-    if bare:
+    if n_bare := sum(row.is_little_and_unsure for row in guessed):
         few = f"at most {LITTLE_SKY:.0%} sky"
-        click.echo(f"{len(bare)} more are unsure of {few}: nothing is pasted into them")
+        click.echo(f"{n_bare} more are unsure of {few}: nothing is pasted into them")
 
 
 @sky.command("check")

@@ -28,6 +28,7 @@ AGREEMENT = 0.25  # of mask and prediction; as released all masks have 0.83 and 
 SURE, SURE_ALONE = 0.75, 0.9  # least confidence to doubt a mask, and one that is all or nothing
 WORTH_A_LOOK = 0.9  # confidence of a predicted sky, below which a person should see it
 ALL_SKY, SURE_ALL_SKY = 0.98, 0.992  # share of sky, and what such images have that are all sky
+UNSURE, DOUBTED = 0.85, 0.5  # confidence and doubt, where both are known
 FLIPS = ("flipped left to right", "flipped upside down", "turned by 180 degrees")
 
 
@@ -110,12 +111,12 @@ def check_inverted(sky: np.ndarray, predicted: np.ndarray, confidence: float) ->
     return [SkyDoubt("inverted", f"{shares}, elsewhere: is the mask inverted (255 - x)?")]
 
 
-def worth_a_look(confidence: float, share: float) -> bool:
+def worth_a_look(confidence: float, share: float, doubt: float | None = None) -> bool:
     """Whether a person should look at a predicted sky.
 
     An image without horizon that the network has not met (a street, water, a field from above) is
-    taken for nothing but sky, and surely: of 9 such, 7 have a confidence below 0.992, against 1 of
-    the 18 that are all sky among every twentieth image of SIRST v2.
+    taken for nothing but sky, and surely. Its doubt finds such; where it is not known, what is all
+    sky must be surer than others.
 
     Parameters
     ----------
@@ -123,7 +124,11 @@ def worth_a_look(confidence: float, share: float) -> bool:
         Of the prediction, 0 to 1.
     share : float
         Of the image that is sky, 0 to 1.
+    doubt : float, optional
+        0 to 1, see `densesirst_gen.sky.doubt`.
     """
+    if doubt is not None:
+        return confidence < UNSURE or doubt >= DOUBTED
     return confidence < (SURE_ALL_SKY if share >= ALL_SKY else WORTH_A_LOOK)
 
 

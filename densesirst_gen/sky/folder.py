@@ -26,7 +26,9 @@ from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.picture import png, scene_panel
 from densesirst_gen.scene.scene import Scene, SceneError
-from densesirst_gen.sky.check import SkyDoubt, check_inverted, check_sky
+from densesirst_gen.sky.check import SkyDoubt, check_inverted, check_sky, worth_a_look
+from densesirst_gen.sky.doubt import predict_with_doubt
+from densesirst_gen.sky.limits import DOUBTFUL, LITTLE_SKY
 from densesirst_gen.sky.predict import predict_sky
 
 REMARK = "densesirst-gen sky"
@@ -52,6 +54,10 @@ class SkyRow:
         Of the image that is sky, 0 to 1.
     error : str
         Why there is no mask; empty if there is one.
+    doubt : float or None
+        Of a prediction, 0 to 1: whether what was taken for sky is any. None for a mask by hand.
+    reason : str
+        Of the doubt, in words; empty below 0.5.
     """
 
     name: str
@@ -59,6 +65,30 @@ class SkyRow:
     confidence: float | None = None
     share: float = 0.0
     error: str = ""
+    doubt: float | None = None
+    reason: str = ""
+
+    @property
+    def is_little_and_unsure(self) -> bool:
+        """Whether there is nothing to paste on, and little to look at."""
+        unsure = self.confidence is not None and self.confidence < DOUBTFUL
+        return unsure and self.share <= LITTLE_SKY and not self.reason
+
+    @property
+    def is_worth_a_look(self) -> bool:
+        """Whether a person should look at this mask."""
+        if self.confidence is None or self.is_little_and_unsure:
+            return False
+        return worth_a_look(self.confidence, self.share, self.doubt)
+
+    @property
+    def trust(self) -> float:
+        """The lesser of confidence and what the doubt leaves, 0 to 1; 1 for a mask by hand."""
+        return 1.0 if self.confidence is None else min(self.confidence, 1 - (self.doubt or 0.0))
+
+    def record(self) -> dict[str, Any]:
+        """The row as it is told in JSON."""
+        return {**asdict(self), "worth_a_look": self.is_worth_a_look}
 
 
 def predict_folder(
@@ -230,7 +260,7 @@ def _compared(scene: Scene, store: Path | None) -> list[SkyDoubt]:
 
 def write_index(out: Path, rows: Iterable[SkyRow]) -> None:
     """Write ``sky.json``: what is known of each mask, keeping what it says of other images."""
-    images = _indexed(out) | {row.name: asdict(row) for row in rows}
+    images = _indexed(out) | {row.name: row.record() for row in rows}
     for values in images.values():
         values.pop("name", None)
     document = {"schema": SCHEMA, "images": dict(sorted(images.items()))}
@@ -280,11 +310,14 @@ def _predict_file(
     except (CodecError, SceneError, OSError) as error:
         return SkyRow(file.name, error=str(error))
     if made is None:
-        prediction = predict_sky(scene, store=store)
+        prediction, doubt = predict_with_doubt(scene, store=store)
         sky, confidence = prediction.sky, round(prediction.confidence, 4)
         remark = {"confidence": confidence, "pixel_sha256": pixel_digest(sky)}
         write_mask(out, file.name, sky, palette=palette, remark=json.dumps(remark))
-        row = SkyRow(file.name, PREDICTED, confidence, round(float(sky.mean()), 4))
+        share = round(float(sky.mean()), 4)
+        row = SkyRow(
+            file.name, PREDICTED, confidence, share, doubt=doubt.value, reason=doubt.reason
+        )
     else:
         sky, row = made, SkyRow(file.name, HAND, None, round(float(made.mean()), 4))
     if overlay:

@@ -22,6 +22,7 @@ from densesirst_gen.sky.filters import Signal, whole_filters
 from densesirst_gen.sky.onnx import Graph
 
 GRID = 256, 320
+HALF_GRID = 128, 160
 BLOCK = 4
 CHANNELS = 5
 
@@ -71,36 +72,37 @@ STAGES = (
     Stage(5, 1, 6, 112, 3),
     Stage(5, 2, 6, 192, 4),
 )
-DEEPEST = GRID[0] // 32, GRID[1] // 32
 DECODER = 64
 SKIPS = 1, 2, 4
 """Stages whose ends the decoder joins: the last ones at a quarter, an eighth and a sixteenth."""
 
 
-def model_of(weights: Weights) -> bytes:
+def model_of(weights: Weights, grid: tuple[int, int] = GRID) -> bytes:
     """The network in ONNX: (1, 5, 256, 320) to (1, 16, 64, 80), log-odds by blocks of 4x4.
 
     Parameters
     ----------
     weights : mapping of str to ndarray, float32
         ``NAME.weight``, (out, in, height, width), and ``NAME.bias``, (out,), of every convolution.
+    grid : (int, int)
+        Rows and columns of what it sees, multiples of 32; `GRID` is what it was trained at.
 
     Returns
     -------
     bytes
         Takes whole numbers in `SEEN`, gives whole numbers in `ODDS`.
     """
-    graph = Graph((1, CHANNELS, *GRID))
-    answer = add_network(graph, weights)
-    return graph.model(answer, (1, BLOCK**2, GRID[0] // BLOCK, GRID[1] // BLOCK))
+    graph = Graph((1, CHANNELS, *grid))
+    answer = add_network(graph, weights, grid)
+    return graph.model(answer, (1, BLOCK**2, grid[0] // BLOCK, grid[1] // BLOCK))
 
 
-def add_network(graph: Graph, weights: Weights) -> str:
+def add_network(graph: Graph, weights: Weights, grid: tuple[int, int] = GRID) -> str:
     """Append all operators to a graph; the name of what the last one gives is returned."""
     net = Layers(graph, weights)
     *skips, deepest = _encoded(net)
     x = net.convolved(deepest, f"lateral.{len(skips)}", BRANCHES)
-    x = net.added(x, _context(net, deepest), WIDE)
+    x = net.added(x, _context(net, deepest, (grid[0] // 32, grid[1] // 32)), WIDE)
     for k in reversed(range(len(skips))):
         lateral = net.convolved(skips[k], f"lateral.{k}", BRANCHES)
         x = net.added(net.doubled(x, DECODER), lateral, WIDE)
@@ -205,11 +207,11 @@ class Layers:
         return self._bounds[value]
 
 
-def _context(net: Layers, deepest: Signal) -> Signal:
+def _context(net: Layers, deepest: Signal, shape: tuple[int, int]) -> Signal:
     """What the whole image says to each pixel of the smallest map."""
-    mean = net.averaged(deepest, DEEPEST, STAGES[-1].width)
+    mean = net.averaged(deepest, shape, STAGES[-1].width)
     context = net.convolved(net.convolved(mean, "context.0", WIDE), "context.2", BRANCHES)
-    return net.spread(context, DEEPEST)
+    return net.spread(context, shape)
 
 
 def blocks_of(stage: Stage, inside: int) -> Iterator[tuple[int, int, bool]]:

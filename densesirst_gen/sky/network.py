@@ -18,7 +18,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from densesirst_gen.sky.graph import BLOCK, GRID, ODDS, SEEN, Weights, model_of
+from densesirst_gen.sky.graph import BLOCK, GRID, HALF_GRID, ODDS, SEEN, Weights, model_of
 from densesirst_gen.sky.whole import box_sums, resized, whole
 
 WHITE = 65535
@@ -107,11 +107,12 @@ class Model:
     Parameters
     ----------
     weights : mapping of str to ndarray, float32
+    grid : (int, int)
         See `model_of`.
     """
 
-    def __init__(self, weights: Weights) -> None:
-        content = np.frombuffer(model_of(weights), np.uint8)
+    def __init__(self, weights: Weights, grid: tuple[int, int] = GRID) -> None:
+        content = np.frombuffer(model_of(weights, grid), np.uint8)
         self._net = cv2.dnn.readNetFromONNX(content)
         self._net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
         self._net.enableWinograd(False)
@@ -123,7 +124,7 @@ class Model:
         Parameters
         ----------
         inputs : ndarray, (5, 256, 320), float32
-            From `features`.
+            From `features`; of another size if its grid is one.
 
         Returns
         -------
@@ -161,6 +162,11 @@ class Network:
     def model(self) -> Model:
         """The network that answers; images whose answers are stored never need it."""
         return Model(self.weights)
+
+    @cached_property
+    def half_model(self) -> Model:
+        """The same network for images at half size: a quarter of the work."""
+        return Model(self.weights, HALF_GRID)
 
     def chance(self, log_odds: np.ndarray) -> np.ndarray:
         """Probabilities, float32, 0 to 1 in steps of `CHANCE`, of log-odds in steps of 1/16."""

@@ -10,8 +10,6 @@ added (`densesirst_gen.sky.whole`); single operations on numbers are the same ev
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.files.cache import cache_folder
-from densesirst_gen.files.codec import CodecError, encode_png, read_image
 from densesirst_gen.scene.scene import Scene
-from densesirst_gen.sky.graph import GRID, ODDS
+from densesirst_gen.sky.graph import GRID
 from densesirst_gen.sky.limits import DOUBTFUL, SKY_CONFIDENCE, SKY_MARGIN
 from densesirst_gen.sky.network import WHITE, features, shipped
+from densesirst_gen.sky.store import kept
 from densesirst_gen.sky.whole import box_sums, doubled, halved, resized, whole
 
 RADIUS = 2
@@ -199,18 +196,7 @@ def stored_answer(gray: np.ndarray, store: Path) -> np.ndarray:
 
     A store that can't be read or written only costs time.
     """
-    content = hashlib.sha256(f"{shipped().digest} {gray.shape}".encode())
-    content.update(gray.data)
-    name = content.hexdigest()
-    path = store / name[:2] / f"{name}.png"
-    with suppress(OSError, CodecError):
-        values = read_image(path).array
-        if values.shape == GRID:
-            return (values.astype(np.float32) + ODDS.least) * np.float32(ODDS.step)
-    found = answer(gray)
-    with suppress(OSError):
-        write_atomically(path, encode_png((found / ODDS.step - ODDS.least).astype(np.uint8)))
-    return found
+    return kept(gray, store, shipped().digest, GRID, lambda: answer(gray))
 
 
 def default_store() -> Path | None:
