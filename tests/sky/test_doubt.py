@@ -113,6 +113,7 @@ def test_a_blank_image_is_doubted_for_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 100])
+# row 124
 def test_a_blank_image_with_dead_pixels_is_doubted_too(level: int) -> None:
     image = np.full((100, 120), level, np.uint8)
     image[3, 5], image[50, 60] = 255, 30
