@@ -192,12 +192,14 @@ def build(
     from densesirst_gen.build.dataset import build_dataset
     from densesirst_gen.build.recipe import Recipe
     from densesirst_gen.datasets.notes import not_yet_told
-    from densesirst_gen.sky.folder import mask_note
+    from densesirst_gen.sky.folder import mask_note, prediction_note
 
     dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
     store = sky_store(sky_cache)
-    doubts = mask_note(dataset.scenes, store=store)
-    introduce(dataset, quiet=quiet, more=[doubts] if doubts else [])
+    doubts = [mask_note(dataset.scenes, store=store)]
+    if chosen.region == "sky":
+        doubts.append(prediction_note(dataset.scenes, store=store))
+    introduce(dataset, quiet=quiet, more=list(filter(None, doubts)))
     folder = out or Path(f"dense-{dataset.root.resolve().name}")
     _check_apart(folder, dataset.root, sky=sky, library=library, split=split, config=config)
     if not dry_run:

@@ -218,11 +218,39 @@ def mask_note(files: Sequence[SceneFile], *, store: Path | None = None) -> str:
     return _doubt_note(doubtful, f"of {len(looked)} sky masks looked at")
 
 
-def _doubt_note(doubtful: Mapping[str, _Doubts], of: str) -> str:
+def prediction_note(files: Sequence[SceneFile], *, store: Path | None = None) -> str:
+    """A sentence if skies that will be predicted and pasted on are doubtful; empty if they are not.
+
+    Looks at up to 24 images without a mask, evenly spread.
+
+    Parameters
+    ----------
+    files : sequence of SceneFile
+    store
+        See `predict_sky`.
+    """
+    looked = spread([file for file in files if file.sky is None], SAMPLE)
+    found = {file.name: _doubt_of(file, store) for file in looked}
+    doubtful = {name: _Doubts([reason]) for name, reason in found.items() if reason}
+    if not doubtful:
+        return ""
+    return _doubt_note(doubtful, f"of {len(looked)} predicted skies looked at", "sky")
+
+
+def _doubt_of(file: SceneFile, store: Path | None) -> str:
+    """Why a predicted sky is doubtful that is pasted on; empty if it is not, or nothing is."""
+    try:
+        prediction, doubt = predict_with_doubt(replace(file, mask=None).load(), store=store)
+    except (CodecError, SceneError, OSError):
+        return ""
+    return doubt.reason if prediction.confidence >= DOUBTFUL else ""
+
+
+def _doubt_note(doubtful: Mapping[str, _Doubts], of: str, command: str = "sky check") -> str:
     name, doubts = next(iter(doubtful.items()))
     return (
         f"{len(doubtful)} {of} are doubtful, such as {name}: {doubts.texts[-1]}; "
-        "densesirst-gen sky check has all"
+        f"densesirst-gen {command} has all"
     )
 
 

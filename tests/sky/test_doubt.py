@@ -122,6 +122,16 @@ def test_a_blank_image_with_dead_pixels_is_doubted_too(level: int) -> None:
     assert doubt == Doubt(1, BLANK)
 
 
+def test_a_build_tells_of_skies_that_it_predicts_and_doubts(tmp_path: Path) -> None:
+    sky, dead = demo_scene(3).image, np.full((100, 120), 100, np.uint8)
+    dead[3, 5], dead[50, 60] = 255, 30
+    write_files(tmp_path, [("sky.png", encode_png(sky)), ("dead.png", encode_png(dead))])
+    told = run("build", "-b", tmp_path, "--dry-run", code=1).stderr
+    wanted = f"1 of 2 predicted skies looked at are doubtful, such as dead: {BLANK}"
+    assert f"note: {wanted}; densesirst-gen sky has all" in told
+    assert "doubtful" not in run("build", "-b", tmp_path, "--region=anywhere", code=1).stderr
+
+
 def test_a_known_doubt_takes_the_place_of_the_rule_for_all_sky() -> None:
     assert worth_a_look(0.99, 1.0)
     assert not worth_a_look(0.99, 1.0, 0.1)
