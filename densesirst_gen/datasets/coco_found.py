@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,14 +48,14 @@ class Outlines:
     ----------
     boxes : ndarray, (N, 4), float64
         xyxy of the pixels, of polygons of the corners.
-    are_polygons : ndarray, (N,), bool
-    are_whole : ndarray, (N,), bool
+    are_polygons : list of bool
+    are_whole : list of bool
         Whether each is certainly in one piece.
     """
 
     boxes: np.ndarray
-    are_polygons: np.ndarray
-    are_whole: np.ndarray
+    are_polygons: list[bool]
+    are_whole: list[bool]
 
 
 class Found:
@@ -115,17 +116,21 @@ class Targets:
 
     def __init__(self, found: Found, n_images: int, kind: str) -> None:
         rows = np.asarray(found.rows)
-        self._order = np.argsort(rows, kind="stable").astype(np.int32)
-        self._starts = np.searchsorted(rows[self._order], np.arange(n_images + 1))
+        self._order = None
+        if (np.diff(rows) < 0).any():
+            self._order = np.argsort(rows, kind="stable").astype(np.int32)
+            rows = rows[self._order]
+        starts = np.searchsorted(rows, np.arange(n_images + 1))
+        self._starts = array("q", starts.tobytes())
         self._pieces, self._kind = found.pieces, kind
-        self._flags = np.asarray(found.flags, np.uint8)
+        self._flags = found.flags
         self._boxes = np.asarray(found.boxes).reshape(-1, 4)
 
     def of(self, row: int, size: tuple[int, int]) -> ImageTargets:
         """Those of an image of this size, (H, W)."""
         targets = ImageTargets()
-        members = self._members(row)
-        for k, flags in zip(members.tolist(), self._flags[members].tolist(), strict=True):
+        for k in self._members(row):
+            flags = self._flags[k]
             if flags & IS_TARGET and self._kind == "boxes":
                 targets.boxes.append(self._outline(k) if flags & IS_MASK else self._region(k)[0])
             elif flags & IS_MASK:
@@ -138,18 +143,23 @@ class Targets:
 
     def outlines(self, row: int) -> Outlines:
         """Of the masks of an image."""
-        members = self._members(row)
-        masks = members[self._flags[members] & IS_MASK > 0]
-        flags = self._flags[masks]
-        return Outlines(self._boxes[masks], flags & IS_POLYGON > 0, flags & IS_WHOLE > 0)
+        masks = [k for k in self._members(row) if self._flags[k] & IS_MASK]
+        flags = [self._flags[k] for k in masks]
+        return Outlines(
+            self._boxes[masks],
+            [flag & IS_POLYGON > 0 for flag in flags],
+            [flag & IS_WHOLE > 0 for flag in flags],
+        )
 
     def forget_outlines(self) -> None:
         """Keep them only if they are the boxes of targets."""
         if self._kind != "boxes":
             self._boxes = np.zeros((0, 4))
 
-    def _members(self, row: int) -> np.ndarray:
-        return self._order[self._starts[row] : self._starts[row + 1]]
+    def _members(self, row: int) -> Sequence[int]:
+        """The readings of an image, in the order of the file."""
+        start, stop = self._starts[row], self._starts[row + 1]
+        return range(start, stop) if self._order is None else self._order[start:stop].tolist()
 
     def _outline(self, k: int) -> Box:
         x0, y0, x1, y1 = self._boxes[k].tolist()

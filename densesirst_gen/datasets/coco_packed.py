@@ -44,7 +44,7 @@ def _is_code(segmentation: dict[str, Any], size: tuple[int, int]) -> bool:
         return False
     counts, stated = segmentation["counts"], segmentation["size"]
     is_plain = type(counts) is str and counts.isascii() and type(stated) is list
-    return is_plain and stated == list(size) and all(type(value) is int for value in stated)
+    return is_plain and stated == list(size) and set(map(type, stated)) == {int}
 
 
 def _ring(polygon: Any) -> bytes:

@@ -233,7 +233,7 @@ def _told_kind(kind: str, found: Found, findings: Findings) -> list[str]:
 def _check_pieces(images: Images, row: int, targets: Targets, findings: Findings) -> None:
     """Note which targets can't be told apart in a mask, and which fall apart."""
     outlines = targets.outlines(row)
-    if outlines.are_whole.all() and not _are_near(outlines):
+    if all(outlines.are_whole) and not _are_near(outlines):
         return
     size = images.size(row)
     labels, n_hidden = segment_labels(targets.of(row, size).segmentations, size)
@@ -247,7 +247,7 @@ def _are_near(masks: Outlines) -> bool:
     boxes = masks.boxes
     if not 1 < len(boxes) <= MANY:
         return len(boxes) > MANY
-    margin = np.where(masks.are_polygons, 1, 0)  # of these the corners are known, not the pixels
+    margin = np.array(masks.are_polygons, float)  # of these the corners are known, not the pixels
     gap = np.maximum(
         boxes[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - boxes[:, None, 2:]
     )
