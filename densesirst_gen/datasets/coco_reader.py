@@ -103,7 +103,8 @@ def read_coco(
     Parameters
     ----------
     path : path
-        JSON, at most 1 GB.
+        JSON, at most 1 GB. Of more than 16 MB in UTF-8 no records are kept, and each scene is made
+        when it is asked for: then `Dataset.scenes` is no tuple, but like one.
     images : path, optional
         Folder that ``file_name`` is relative to. None: ``images/`` beside the file (or beside its
         folder ``annotations/``), or that folder itself. A name that is not there is looked for by

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from densesirst_gen.files.regular import open_regular
 
 CHUNK = 1 << 18
 """Bytes that are read at least."""
-SPACE = json.decoder.WHITESPACE  # type: ignore[attr-defined]
+SPACE = re.compile(r"[ \t\n\r]*")
 CODECS = {"utf-8": 0, "utf-8-sig": 3}
 """Encodings that are read, and where their text begins."""
 
@@ -125,7 +126,8 @@ class _Text:
     def peek(self) -> str:
         """The next letter that is no blank; empty at the end."""
         while True:
-            self._at = SPACE.match(self._text, self._at).end()
+            blank = SPACE.match(self._text, self._at)
+            self._at = blank.end() if blank else self._at
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
@@ -175,6 +177,7 @@ class _Text:
         """Read on, twice as much if it did not help; forget what lies before."""
         data = self._file.read(max(CHUNK, 2 * len(self._text) - 2 * self._at))
         if not data:
+            self._decode(b"", final=True)  # raises if a letter is cut off
             return False
         self._start = self.byte
         self._text = self._text[self._at :] + self._decode(data)

@@ -143,6 +143,14 @@ def test_encodings(tmp_path: Path, codec: str) -> None:
     assert streamed == whole
 
 
+@pytest.mark.parametrize("end", [b"\xc3", b"\xe2\x82", b"\xff", b"\0", b" \n"])
+def test_bytes_behind_the_end(tmp_path: Path, end: bytes) -> None:
+    path = put(tmp_path, document("a.png"), "a.png")
+    path.write_bytes(path.read_bytes() + end)
+    whole, streamed = both(path)
+    assert streamed == whole
+
+
 same_twice = st.sampled_from(
     ["image", "image changed", "annotation", "file", "file without", "name", "case", "id text"]
 )
