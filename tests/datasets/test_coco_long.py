@@ -151,6 +151,23 @@ def test_bytes_behind_the_end(tmp_path: Path, end: bytes) -> None:
     assert streamed == whole
 
 
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    n=st.integers(0, 6),
+    put_in=st.binary(max_size=3) | st.sampled_from([b",", b"}", b"]", b'"', b"NaN", b"1e999"]),
+)
+def test_damaged_files(tmp_path: Path, place: float, n: int, put_in: bytes) -> None:
+    path = put(tmp_path, document("a.png", "b.png"), "a.png", "b.png")
+    data = path.read_bytes()
+    k = int(place * len(data))
+    path.write_bytes(data[:k] + put_in + data[k + n :])
+    whole, streamed = both(path)
+    assert streamed == whole
+
+
 same_twice = st.sampled_from(
     ["image", "image changed", "annotation", "file", "file without", "name", "case", "id text"]
 )
