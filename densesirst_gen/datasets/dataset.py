@@ -347,7 +347,7 @@ def with_sky(dataset: Dataset, folder: Path) -> Dataset:
         If the folder has a mask for none of the scenes.
     """
     masks = pair_masks(list_images(folder, nested=True), [s.name for s in dataset.scenes])
-    scenes = tuple(replace(s, sky=masks.get(s.name)) for s in dataset.scenes)
+    scenes = each(dataset.scenes, lambda s: replace(s, sky=masks.get(s.name)))
     if not any(scene.sky for scene in scenes):
         name = scenes[0].name
         raise DatasetError(
