@@ -138,7 +138,7 @@ def _donors(
         chosen = set(names)
         donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
     else:
-        donors = dataset.scenes if held_back_too else donor_scenes(dataset)
+        donors = tuple(dataset.scenes) if held_back_too else donor_scenes(dataset)
     if not donors:
         raise LibraryError(_none_left(dataset, kind, chosen=names is not None))
     return donors

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import unquote
 
-from densesirst_gen.datasets.coco_ids import Record, by_id
+from densesirst_gen.datasets.coco_ids import Ids, Record, each_once
+from densesirst_gen.datasets.coco_image_list import CocoImages
 from densesirst_gen.datasets.dataset import check_names
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.names import Parts, folded_parts
+from densesirst_gen.datasets.packed import repeated
 from densesirst_gen.datasets.paths import DatasetError, examples, safe_join, unique
 from densesirst_gen.files.codec import FORMATS, MAX_PIXELS, CodecError, read_size
 
@@ -27,40 +29,25 @@ NO_SIZE = "images have no usable width and height, taken from the files"
 TWICE = "images come twice, the record without annotations is left out"
 
 
-@dataclass(frozen=True, eq=False)
-class CocoImage:
-    """An image record.
-
-    Parameters
-    ----------
-    name : str
-        Of the scene: the path of the file below the folder of images, without suffix.
-    path : Path
-    size : (int, int)
-        (H, W); (0, 0) if neither the record nor the file tells it.
-    """
-
-    name: str
-    path: Path
-    size: tuple[int, int]
-
-
 def read_images(
-    records: Iterable[Record],
+    records: Collection[Record],
+    ids: Ids,
     bases: Sequence[Path],
-    annotated: set[Any],
+    annotated: Sequence[int],
     hint: str,
     findings: Findings,
-) -> dict[Any, CocoImage]:
-    """The images of a COCO file by id, each file once.
+) -> CocoImages:
+    """The images of a COCO file, each file once.
 
     Parameters
     ----------
-    records : iterable of dict
+    records : collection of dict
+    ids : Ids
+        Of these records.
     bases : sequence of Path
         Folders that ``file_name`` may be relative to.
-    annotated : set
-        Ids of the images that have annotations.
+    annotated : sequence of int
+        For the row of each image whether it has annotations.
     hint : str
         Name of the folder that is meant where several have a file of the name.
     findings : Findings
@@ -69,67 +56,97 @@ def read_images(
     Raises
     ------
     DatasetError
-        If two records have one id, or one file and both have annotations; if a file is missing,
-        outside the folders, or may be any of several.
+        If two records have one file and both annotations; if a file is missing, outside the
+        folders, or may be any of several.
     """
-    by_key = by_id(records, "image")
-    files = _files(by_key, ImageFinder(bases, hint), findings)
-    kept = list(_each_once({key: path for key, (_, path) in files.items()}, annotated, findings))
-    check_names(unique(files[key] for key in kept))
-    return {
-        key: CocoImage(*files[key], _size(by_key[key], files[key][1], findings)) for key in kept
-    }
+    images = _files(each_once(records, ids), ImageFinder(bases, hint), findings)
+    images.set_keys(ids.rows)
+    kept = _each_once(images, annotated, findings)
+    names = [images.name(row) for row in kept]
+    if repeated(array("q", map(hash, names))):
+        unique((images.name(row), images.path(row)) for row in kept)
+    check_names(names)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    images.by_name = array("q", (kept[k] for k in order))
+    is_scene = set(kept) if len(kept) < len(images) else range(len(images))
+    for row, record in enumerate(each_once(records, ids)):
+        if row in is_scene:
+            images.set_size(row, _size(record, images, row, findings))
+    return images
 
 
-def _files(
-    records: Mapping[Any, Record], finder: ImageFinder, findings: Findings
-) -> dict[Any, tuple[str, Path]]:
+def _files(records: Iterable[Record], finder: ImageFinder, findings: Findings) -> CocoImages:
     """Scene name and file of each image; DatasetError if one is missing."""
-    files, missing = {}, []
-    for key, record in records.items():
+    images, missing = CocoImages(finder.bases), []
+    for record in records:
         file_name = record["file_name"]
         if not isinstance(file_name, str):
-            raise DatasetError(f"image {key!r}: file_name {file_name!r} is no text")
+            raise DatasetError(f"image {record['id']!r}: file_name {file_name!r} is no text")
         base, path, is_exact = finder.find(file_name)
         if path is None:
             missing.append(file_name)
             continue
-        relative = path.relative_to(base)
+        relative = path.relative_to(base).as_posix()
         if not is_exact:
-            findings.add(BY_TAIL, f"{file_name}, read from {relative.as_posix()}")
-        files[key] = relative.with_suffix("").as_posix(), path
+            findings.add(BY_TAIL, f"{file_name}, read from {relative}")
+        images.append(base, relative, len(path.suffix))
     if missing:
         more = f" (nor are {len(missing) - 1} others)" if len(missing) > 1 else ""
         folders = " or ".join(map(str, finder.bases))
         raise DatasetError(f"image {missing[0]} is not in {folders}{more}")
-    return files
+    return images
 
 
-def _each_once(paths: dict[Any, Path], annotated: set[Any], findings: Findings) -> Iterator[Any]:
-    """Ids, without those of a file that another record has as well and that say nothing."""
-    files: dict[str, list[Any]] = defaultdict(list)
-    for key, path in paths.items():
-        files[os.path.realpath(path)].append(key)
-    for keys in files.values():
-        told = [key for key in keys if key in annotated] or keys[:1]
-        if len(told) > 1:
-            raise DatasetError(
-                f"image files come twice: {paths[told[0]]} is image {told[0]!r} and image "
-                f"{told[1]!r}, each with annotations"
-            )
-        for key in keys:
-            if key is not told[0]:
-                findings.add(TWICE, f"image {key!r}, {paths[key].name}")
-        yield told[0]
+def _each_once(images: CocoImages, annotated: Sequence[int], findings: Findings) -> Sequence[int]:
+    """Rows, without those of a file that another record has as well and that say nothing."""
+    real = partial(_real, lru_cache(1000)(os.path.realpath))
+    hashes = array("q", (hash(real(images.file(row))) for row in range(len(images))))
+    alike = repeated(hashes)
+    if not alike:
+        return range(len(images))
+    files: dict[str, list[int]] = defaultdict(list)
+    for row, value in enumerate(hashes):
+        if value in alike:
+            files[real(images.file(row))].append(row)
+    taken = {rows[0]: _told(rows, images, annotated, findings) for rows in files.values()}
+    passed = {row for rows in files.values() for row in rows[1:]}
+    return [taken.get(row, row) for row in range(len(images)) if row not in passed]
 
 
-def _size(record: Record, path: Path, findings: Findings) -> tuple[int, int]:
+def _told(
+    rows: Sequence[int], images: CocoImages, annotated: Sequence[int], findings: Findings
+) -> int:
+    """Of the records of one file the one that is taken."""
+    told = [row for row in rows if annotated[row]] or rows[:1]
+    keys = images.keys
+    if len(told) > 1:
+        raise DatasetError(
+            f"image files come twice: {images.path(told[0])} is image {keys[told[0]]!r} and image "
+            f"{keys[told[1]]!r}, each with annotations"
+        )
+    for row in rows:
+        if row != told[0]:
+            findings.add(TWICE, f"image {keys[row]!r}, {images.path(row).name}")
+    return told[0]
+
+
+def _real(real_folder: Callable[[str], str], path: str) -> str:
+    """`os.path.realpath`, by that of the folder where the file itself is no link."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(real_folder(folder), name)
+
+
+def _size(record: Record, images: CocoImages, row: int, findings: Findings) -> tuple[int, int]:
     """(H, W) of an image by its record, else by its file."""
     height, width = _whole(record.get("height")), _whole(record.get("width"))
     if height * width > MAX_PIXELS:
+        path = images.path(row)
         raise DatasetError(f"image {path.name}: {height} x {width}, at most {MAX_PIXELS} pixels")
     if height and width:
         return height, width
+    path = images.path(row)
     findings.add(NO_SIZE, f"{path.name}, {record.get('height')} x {record.get('width')}")
     try:
         shape = read_size(path)

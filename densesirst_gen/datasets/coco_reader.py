@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.coco_annotation import Rules
-from densesirst_gen.datasets.coco_ids import Ids, Record, by_id
-from densesirst_gen.datasets.coco_images import CocoImage, read_images
+from densesirst_gen.datasets.coco_found import ImageTargets, Targets
+from densesirst_gen.datasets.coco_ids import Record, ids_of
+from densesirst_gen.datasets.coco_image_list import CocoImage, CocoImages
+from densesirst_gen.datasets.coco_images import read_images
 from densesirst_gen.datasets.coco_parts import files_by_part, joined
 from densesirst_gen.datasets.coco_scene import BoxSceneFile, CocoSceneFile
-from densesirst_gen.datasets.coco_targets import (
-    ImageTargets,
-    annotated_images,
-    read_targets,
-)
+from densesirst_gen.datasets.coco_targets import annotated_images, read_targets
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, cut_splits
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.folders import splits_of
 from densesirst_gen.datasets.inventory import Inventory, relative_path
+from densesirst_gen.datasets.json_arrays import Records, Unusual, open_arrays
+from densesirst_gen.datasets.lazy import LazyTuple
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import folder_splits
@@ -30,6 +32,9 @@ from densesirst_gen.files.regular import read_bytes
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
 MAX_BYTES = 1_000_000_000
+LONG_BYTES = 16_000_000
+"""A file of more is not held in memory."""
+ARRAYS = ("images", "annotations")
 
 
 def matches(inventory: Inventory) -> bool:
@@ -48,7 +53,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     }
     if root.is_file():
         found = read_coco(root, **options)
-        places = {s.name: relative_path(s.image.parent, found.root) for s in found.scenes}
+        place = cache(partial(relative_path, root=found.root))
+        places = {scene.name: place(scene.image.parent) for scene in found.scenes}
         return replace(found, splits=folder_splits(places))
     files = inventory.labels.get("COCO", [])
     if (whole := root / "annotations.json") in files and _are_parts(root, whole, files):
@@ -97,7 +103,8 @@ def read_coco(
     Parameters
     ----------
     path : path
-        JSON, at most 1 GB.
+        JSON, at most 1 GB. Of more than 16 MB in UTF-8 no records are kept, and each scene is made
+        when it is asked for: then `Dataset.scenes` is no tuple, but like one.
     images : path, optional
         Folder that ``file_name`` is relative to. None: ``images/`` beside the file (or beside its
         folder ``annotations/``), or that folder itself. A name that is not there is looked for by
@@ -123,7 +130,7 @@ def read_coco(
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
     bases = [root / "images", root] if images is None else [Path(images)]
     rules = Rules(category, masks_from, crowd)
-    document = read_json(path, constants=True)
+    document = _document(path)
     try:
         scenes, notes = _scenes(document, bases, path.stem, rules)
     except KeyError as error:
@@ -131,6 +138,14 @@ def read_coco(
     except (TypeError, AttributeError, ValueError) as error:
         raise DatasetError(f"{path}: {error}") from error
     return Dataset(root, "coco", scenes, annotations=path, remarks=tuple(notes))
+
+
+def _document(path: Path) -> Any:
+    """What a JSON file holds; of a long one the records of images and annotations are not kept."""
+    if path.is_file() and LONG_BYTES < path.stat().st_size <= MAX_BYTES:
+        with suppress(Unusual):
+            return open_arrays(path, ARRAYS)
+    return read_json(path, constants=True)
 
 
 def read_json(path: Path, *, constants: bool = False) -> Any:
@@ -156,25 +171,33 @@ def _refuse(constant: str) -> None:
 
 def _scenes(
     document: Record, bases: list[Path], stem: str, rules: Rules
-) -> tuple[tuple[SceneFile, ...], list[str]]:
+) -> tuple[Sequence[SceneFile], list[str]]:
     """The scenes by name, and the notes."""
-    records = {name: _records(document, name) for name in ("images", "annotations", "categories")}
+    records = {name: _records(document, name) for name in (*ARRAYS, "categories")}
     if not records["images"]:
         raise DatasetError("it lists no images")
-    ids, findings = Ids(by_id(records["images"], "image")), Findings()
+    ids, findings = ids_of(records["images"], "image"), Findings()
     annotated = annotated_images(records["annotations"], ids)
     hint = stem.rpartition("_")[2]
-    images = read_images(records["images"], bases, annotated, hint, findings)
+    images = read_images(records["images"], ids, bases, annotated, hint, findings)
     targets, notes = read_targets(records, images, ids, rules)
-    scenes = [
-        scene_of(key, image, targets.get(key, ImageTargets())) for key, image in images.items()
-    ]
     lines = [*findings.lines(len(records["images"])), *notes]
-    return tuple(sorted(scenes, key=lambda s: s.name)), [f"coco: {line}" for line in lines]
+    scenes = LazyTuple(partial(_scene, images, targets), len(images.by_name))
+    is_long = isinstance(records["annotations"], Records)
+    return scenes if is_long else tuple(scenes), [f"coco: {line}" for line in lines]
 
 
-def _records(document: Any, name: str) -> list[Record]:
+def _scene(images: CocoImages, targets: Targets, k: int) -> CocoSceneFile:
+    """The scene of the k-th name."""
+    row = images.by_name[k]
+    image = images[row]
+    return scene_of(images.keys[row], image, targets.of(row, image.size))
+
+
+def _records(document: Any, name: str) -> Collection[Record]:
     found = document[name]
+    if isinstance(found, Records):
+        return found
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise DatasetError(f"not a COCO document, {name} is no list of records")
     return found

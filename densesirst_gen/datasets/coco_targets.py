@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,10 +25,11 @@ from densesirst_gen.datasets.coco_categories import (
     left_out,
     target_names,
 )
-from densesirst_gen.datasets.coco_checks import FILLED, REFUSED_IF_MOST, Box, Measured
+from densesirst_gen.datasets.coco_checks import FILLED, REFUSED_IF_MOST
+from densesirst_gen.datasets.coco_found import Found, Outlines, Targets
 from densesirst_gen.datasets.coco_ids import Ids, Record
-from densesirst_gen.datasets.coco_images import CocoImage
 from densesirst_gen.datasets.findings import Findings
+from densesirst_gen.datasets.packed import repeated
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.segmentation import one_piece_each, segment_labels
 
@@ -40,67 +42,55 @@ DIVIDED = "annotations are in pieces that lie apart, and each piece is a target,
 FROM_BOXES = "to read filled boxes as masks: --masks-from boxes (masks_from='boxes')"
 
 
-@dataclass(frozen=True, eq=False)
-class ImageTargets:
-    """What a COCO file says about one image, each list in the order of the file.
+class Images(Protocol):
+    """What is known of images, by the row of their record."""
 
-    Parameters
-    ----------
-    segmentations : list
-        Of the targets; every one is sound and covers a pixel.
-    measured : list of Measured
-        Of the same.
-    ignored : list of (x0, y0, x1, y1)
-        Regions where it is not known what is there; px, half-open.
-    boxes : list of (x0, y0, x1, y1)
-        Of the targets, where masks are not known; then there are no segmentations.
-    points : list of (x, y)
-        Likewise, where not even boxes are known.
-    readings : list of Reading
-        Of all targets.
-    """
+    def name(self, row: int) -> str:
+        """Of the scene."""
 
-    segmentations: list[Any] = field(default_factory=list)
-    measured: list[Measured] = field(default_factory=list)
-    ignored: list[Box] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-    points: list[tuple[float, float]] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
+    def size(self, row: int) -> tuple[int, int]:
+        """(H, W); (0, 0) if it is not known."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """A record whose ids are resolved."""
+class _Rows:
+    """What the records refer to: the row of an image, the number of a category."""
 
-    key: Any
-    image: Any
-    category: str
-    record: Record
+    images: Sequence[int]
+    categories: Sequence[int]
+    names: Sequence[str]
+
+    def used(self) -> Counter[str]:
+        """How many records each category has."""
+        return Counter(self.names[category] for category in self.categories)
 
 
-def annotated_images(records: Sequence[Record], image_ids: Ids) -> set[Any]:
-    """Ids of the images that have annotations."""
-    return {image_ids.find(record["image_id"]) for record in records}
+def annotated_images(records: Iterable[Record], image_ids: Ids) -> Sequence[int]:
+    """For the row of each image whether it has annotations; one more at the end says nothing."""
+    found = bytearray(len(image_ids.rows) + 1)
+    for record in records:
+        found[image_ids.rows.get(image_ids.find(record["image_id"]), -1)] = 1
+    return found
 
 
 def read_targets(
-    document: Record, images: Mapping[Any, CocoImage], image_ids: Ids, rules: Rules
-) -> tuple[dict[Any, ImageTargets], list[str]]:
+    document: Record, images: Images, image_ids: Ids, rules: Rules
+) -> tuple[Targets, list[str]]:
     """The targets of each image, checked.
 
     Parameters
     ----------
     document : dict
         With ``annotations`` and ``categories``.
-    images : mapping
-        Id -> image, of those that have annotations at least.
+    images : Images
+        Those that have annotations at least.
     image_ids : Ids
+        The rows of these images.
     rules : Rules
 
     Returns
     -------
-    targets : dict
-        By image id; only images with annotations.
+    targets : Targets
     notes : list of str
         Oddities, each with a count and an example.
 
@@ -112,53 +102,94 @@ def read_targets(
         same way.
     """
     findings = Findings()
+    records = document["annotations"]
     rows = _rows(document, image_ids, findings)
-    used = Counter(row.category for row in rows)
+    used = rows.used()
     chosen = target_names(used, rules.category)
-    rows = [row for row in rows if row.category in chosen or is_ignored(row.category)]
-    targets: dict[Any, ImageTargets] = defaultdict(ImageTargets)
-    for row in rows:
-        reading = read_annotation(
-            row.record, images[row.image].size, rules, is_ignored=row.category not in chosen
-        )
-        _keep(reading, targets[row.image])
-        of_image = f" of {images[row.image].name}"
-        where = f"annotation {str(row.key).removesuffix(of_image)}{of_image}"
-        for kind, reason in reading.oddities:
-            findings.add(kind, f"{where}: {reason}" if reason else where)
-    _refuse_if_most(findings, len(rows), rules)
+    found, n = _found(records, rows, images, chosen, rules, findings)
+    _refuse_if_most(findings, n, rules)
     notes = left_out(used, chosen)
-    if _are_boxes(findings, len(rows), rules):
-        notes += _as_boxes(targets.values(), findings)
-    for key, found in targets.items():
-        _check_pieces(images[key], found, findings)
-    return dict(targets), [*notes, *findings.lines(len(rows))]
+    kind = "masks"
+    if _are_boxes(findings, n, rules):
+        kind = "points" if found.are_points else "boxes"
+        notes += _told_kind(kind, found, findings)
+    targets = Targets(found, len(image_ids.rows), kind)
+    if kind == "masks":
+        for row in found.order():
+            _check_pieces(images, row, targets, findings)
+    targets.forget_outlines()
+    return targets, [*notes, *findings.lines(n)]
 
 
-def _rows(document: Record, image_ids: Ids, findings: Findings) -> list[_Row]:
-    names = category_names(document["categories"])
-    category_ids, seen, rows = Ids(names), set(), []
+def _rows(document: Record, image_ids: Ids, findings: Findings) -> _Rows:
+    by_key = category_names(document["categories"])
+    category_ids = Ids(by_key)
+    images, categories, hashes = array("i"), array("i"), array("q")
     for number, record in enumerate(document["annotations"], 1):
-        key = record.get("id", f"number {number}")
+        key = _key(record, number)
         image, category = image_ids.find(record["image_id"]), record["category_id"]
         category = category_ids.find(category)
         if image is None or category is None:
             raise DatasetError(f"annotation {key}: its image or its category is not in the file")
-        if key in seen:
+        hashes.append(hash(key))
+        images.append(image_ids.rows[image])
+        categories.append(category_ids.rows[category])
+    _check_keys(document["annotations"], hashes, findings)
+    return _Rows(images, categories, list(by_key.values()))
+
+
+def _key(record: Record, number: int) -> Any:
+    """What a record is called."""
+    return record.get("id", f"number {number}")
+
+
+def _check_keys(records: Iterable[Record], hashes: Sequence[int], findings: Findings) -> None:
+    """Note ids that come again."""
+    alike, seen = repeated(hashes), set()
+    if not alike:
+        return
+    for number, record in enumerate(records, 1):
+        key = _key(record, number)
+        if hashes[number - 1] in alike and key in seen:
             findings.add(SAME_ID, f"id {key!r}")
-        seen.add(key)
-        rows.append(_Row(key, image, names[category], record))
-    return rows
+        elif hashes[number - 1] in alike:
+            seen.add(key)
 
 
-def _keep(reading: Reading, found: ImageTargets) -> None:
-    if reading.mask is not None or reading.is_box:
-        found.readings.append(reading)
-    if reading.mask is not None:
-        found.segmentations.append(reading.segmentation)
-        found.measured.append(reading.mask)
-    elif reading.ignored is not None:
-        found.ignored.append(reading.ignored)
+def _found(
+    records: Iterable[Record],
+    rows: _Rows,
+    images: Images,
+    chosen: Collection[str],
+    rules: Rules,
+    findings: Findings,
+) -> tuple[Found, int]:
+    """What the records of targets and of regions to ignore say, and how many these are."""
+    found, n = Found(), 0
+    are_targets = [name in chosen for name in rows.names]
+    are_ignored = [
+        not is_target and is_ignored(name)
+        for is_target, name in zip(are_targets, rows.names, strict=True)
+    ]
+    for number, record in enumerate(records, 1):
+        category = rows.categories[number - 1]
+        if not are_targets[category] and not are_ignored[category]:
+            continue
+        n += 1
+        row = rows.images[number - 1]
+        size = images.size(row)
+        reading = read_annotation(record, size, rules, is_ignored=are_ignored[category])
+        found.add(row, reading, size)
+        if reading.oddities:
+            _note(reading, _key(record, number), images.name(row), findings)
+    return found, n
+
+
+def _note(reading: Reading, key: Any, name: str, findings: Findings) -> None:
+    for kind, reason in reading.oddities:
+        of_image = f" of {name}"
+        where = f"annotation {str(key).removesuffix(of_image)}{of_image}"
+        findings.add(kind, f"{where}: {reason}" if reason else where)
 
 
 def _refuse_if_most(findings: Findings, n: int, rules: Rules) -> None:
@@ -186,55 +217,39 @@ def _are_boxes(findings: Findings, n: int, rules: Rules) -> bool:
     return 2 * max(findings.count(NO_MASK), filled) > n
 
 
-def _as_boxes(targets: Iterable[ImageTargets], findings: Findings) -> list[str]:
-    """Take all targets for boxes, or for points if all are; and say so."""
-    found = list(targets)
-    readings = [reading for image in found for reading in image.readings]
-    points = bool(readings) and all(reading.point is not None for reading in readings)
-    for image in found:
-        image.segmentations.clear()
-        image.measured.clear()
-        of_targets = [id(reading.ignored) for reading in image.readings]
-        image.ignored[:] = [box for box in image.ignored if id(box) not in of_targets]
-        if points:
-            image.points.extend(r.point for r in image.readings if r.point is not None)
-        else:
-            outlines = map(_outline, image.readings)
-            image.boxes.extend(box for box in outlines if box is not None)
-    kind = "points" if points else "boxes"
-    notes = []
+def _told_kind(kind: str, found: Found, findings: Findings) -> list[str]:
+    """The notes on targets that are boxes or points."""
     if findings.count(NO_MASK):
-        line = findings.line(NO_MASK, len(readings)).replace(NO_MASK, f"targets have {kind} only")
-        notes.append(f"{kind}, not masks: {line}; {FROM_BOXES.replace('boxes', kind)}")
+        line = findings.line(NO_MASK, found.n_targets).replace(NO_MASK, f"targets have {kind} only")
         findings.drop(NO_MASK)
-    elif findings.count(FILLED):
-        notes.append(f"{findings.line(FILLED, len(readings))}; {FROM_BOXES}")
+        return [f"{kind}, not masks: {line}; {FROM_BOXES.replace('boxes', kind)}"]
+    if findings.count(FILLED):
+        line = findings.line(FILLED, found.n_targets)
         findings.drop(FILLED)
-    return notes
+        return [f"{line}; {FROM_BOXES}"]
+    return []
 
 
-def _outline(reading: Reading) -> Box | None:
-    return reading.mask.extent if reading.mask is not None else reading.ignored
-
-
-def _check_pieces(image: CocoImage, found: ImageTargets, findings: Findings) -> None:
+def _check_pieces(images: Images, row: int, targets: Targets, findings: Findings) -> None:
     """Note which targets can't be told apart in a mask, and which fall apart."""
-    if all(mask.in_one_piece for mask in found.measured) and not _are_near(found.measured):
+    outlines = targets.outlines(row)
+    if all(outlines.are_whole) and not _are_near(outlines):
         return
-    labels, n_hidden = segment_labels(found.segmentations, image.size)
+    size = images.size(row)
+    labels, n_hidden = segment_labels(targets.of(row, size).segmentations, size)
     _, n_joined, n_divided = one_piece_each(labels)
-    findings.add(JOINED, image.name, n_joined + n_hidden)
-    findings.add(DIVIDED, image.name, n_divided)
+    findings.add(JOINED, images.name(row), n_joined + n_hidden)
+    findings.add(DIVIDED, images.name(row), n_divided)
 
 
-def _are_near(masks: Sequence[Measured]) -> bool:
+def _are_near(masks: Outlines) -> bool:
     """Whether two masks of an image may touch; by their boxes."""
-    if not 1 < len(masks) <= MANY:
-        return len(masks) > MANY
-    boxes = np.array([mask.extent for mask in masks])
-    margin = np.array([0 if mask.turned else 1 for mask in masks])  # polygons: corners, not pixels
+    boxes = masks.boxes
+    if not 1 < len(boxes) <= MANY:
+        return len(boxes) > MANY
+    margin = np.array(masks.are_polygons, float)  # of these the corners are known, not the pixels
     gap = np.maximum(
         boxes[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - boxes[:, None, 2:]
     )
     near = (gap.max(axis=2) <= margin[:, None] + margin).sum()
-    return bool(near > len(masks))
+    return bool(near > len(boxes))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets.in_frames import in_frames, masks_in_frames, stack_notes
+from densesirst_gen.datasets.lazy import each, kept
 from densesirst_gen.datasets.notes import image_notes, mask_notes
+from densesirst_gen.datasets.packed import repeated
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
 from densesirst_gen.files.codec import CodecError, Decoded, read_image, read_mask
 from densesirst_gen.files.colormaps import check_colormap
@@ -156,8 +159,8 @@ class Dataset:
     root : Path
     layout : str
         The name of its layout.
-    scenes : tuple of SceneFile
-        Sorted by name.
+    scenes : sequence of SceneFile
+        Sorted by name; a tuple, or for a long COCO file what makes each when it is asked for.
     splits : dict of str to tuple of str
         Scene names, in the order of the split file.
     absent : tuple of str
@@ -174,7 +177,7 @@ class Dataset:
 
     root: Path
     layout: str
-    scenes: tuple[SceneFile, ...]
+    scenes: Sequence[SceneFile]
     splits: Splits = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     annotations: Path | None = None
@@ -202,7 +205,7 @@ class Dataset:
             *self._gaps("mask", "read as without targets"),
             *self._gaps("sky", "not annotated"),
             *mask_notes([scene.mask for scene in self.scenes if scene.mask]),
-            *image_notes([(s.image, s.colormap) for s in self.scenes if s.files()]),
+            *image_notes(each(kept(self.scenes, SceneFile.files), lambda s: (s.image, s.colormap))),
         ]
         if linked := self.linked():
             notes.append(f"{len(linked)} scenes are reached by symbolic links: {examples(linked)}")
@@ -212,10 +215,11 @@ class Dataset:
         return [*notes, *self.remarks]
 
     def _gaps(self, kind: str, meaning: str) -> list[str]:
-        missing = [scene.name for scene in self.scenes if getattr(scene, kind) is None]
-        if len(missing) in (0, len(self.scenes)):
+        n = sum(getattr(scene, kind) is None for scene in self.scenes)
+        if n in (0, len(self.scenes)):
             return []
-        return [f"{len(missing)} scenes have no {kind} file, {meaning}: {examples(missing)}"]
+        missing = examples(scene.name for scene in self.scenes if getattr(scene, kind) is None)
+        return [f"{n} scenes have no {kind} file, {meaning}: {missing}"]
 
 
 def cut_splits(splits: Mapping[str, Sequence[str]], names: Container[str]) -> Splits:
@@ -297,7 +301,7 @@ def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:
     """
     if not span[0] < span[1]:
         raise DatasetError(f"span must be (black, white) with black < white, got {span}")
-    return replace(dataset, scenes=tuple(replace(s, span=span) for s in dataset.scenes))
+    return replace(dataset, scenes=each(dataset.scenes, lambda s: replace(s, span=span)))
 
 
 def with_colormap(dataset: Dataset, colormap: str) -> Dataset:
@@ -312,21 +316,29 @@ def with_colormap(dataset: Dataset, colormap: str) -> Dataset:
         check_colormap(colormap)
     except CodecError as error:
         raise DatasetError(str(error)) from error
-    return replace(dataset, scenes=tuple(replace(s, colormap=colormap) for s in dataset.scenes))
+    return replace(dataset, scenes=each(dataset.scenes, lambda s: replace(s, colormap=colormap)))
 
 
-def check_names(names: Mapping[str, object]) -> None:
+def check_names(names: Collection[str]) -> None:
     """DatasetError for names that differ in case or Unicode form only, or are not plain text."""
+    hashes = array("q", (hash(_folded(name)) for name in names))
+    if not (alike := repeated(hashes)):
+        return
     seen: dict[str, str] = {}
     clashes = []
-    for name in names:
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-            raise DatasetError(f"scene name {name!r} has control characters or is not UTF-8")
-        first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+    for name, value in zip(names, hashes, strict=True):
+        first = seen.setdefault(_folded(name), name) if value in alike else name
         if first != name:
             clashes.append(f"{first} and {name}")
     if clashes:
         raise DatasetError(f"scene names that differ by case only: {examples(clashes)}")
+
+
+def _folded(name: str) -> str:
+    """What names must differ in; DatasetError if it is not plain text."""
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise DatasetError(f"scene name {name!r} has control characters or is not UTF-8")
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def with_sky(dataset: Dataset, folder: Path) -> Dataset:
@@ -344,7 +356,7 @@ def with_sky(dataset: Dataset, folder: Path) -> Dataset:
     stacks = stacks_of(dataset)
     masks = masks_in_frames(pair_masks(found, stacks), stacks)
     masks |= pair_masks(found, [s.name for s in dataset.scenes])
-    scenes = tuple(replace(s, sky=masks.get(s.name)) for s in dataset.scenes)
+    scenes = each(dataset.scenes, lambda s: replace(s, sky=masks.get(s.name)))
     if not any(scene.sky for scene in scenes):
         name = scenes[0].name
         raise DatasetError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 
 class Findings:
-    """Oddities by kind, in the order in which they were first met."""
+    """Oddities by kind, in the order in which they were first met: how many, and the first."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, list[str]] = defaultdict(list)
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, str] = {}
 
     def add(self, kind: str, case: str, n: int = 1) -> None:
         """Count a case, if `n` is not 0.
@@ -24,22 +23,24 @@ class Findings:
             As how many it counts.
         """
         if n:
-            self._cases[kind] += [case] * n
+            self._counts[kind] = self._counts.get(kind, 0) + n
+            self._first.setdefault(kind, case)
 
     def drop(self, kind: str) -> None:
         """Forget the cases of a kind."""
-        self._cases.pop(kind, None)
+        self._counts.pop(kind, None)
+        self._first.pop(kind, None)
 
     def count(self, *kinds: str) -> int:
         """How many cases of these kinds there are."""
-        return sum(len(self._cases[kind]) for kind in kinds if kind in self._cases)
+        return sum(self._counts.get(kind, 0) for kind in kinds)
 
     def line(self, kind: str, total: int | None = None) -> str:
         """Such as "3 of 8 annotations have no mask, such as annotation 17 of a.png"."""
-        cases = self._cases[kind]
-        share = f"{len(cases)} of {total}" if total else f"{len(cases)}"
-        return f"{share} {kind}, such as {cases[0]}"
+        n = self._counts[kind]
+        share = f"{n} of {total}" if total else f"{n}"
+        return f"{share} {kind}, such as {self._first[kind]}"
 
     def lines(self, total: int | None = None) -> list[str]:
         """A `line` for each kind."""
-        return [self.line(kind, total) for kind in self._cases]
+        return [self.line(kind, total) for kind in self._counts]

@@ -154,8 +154,13 @@ def target_runs(segmentation: Any, shape: tuple[int, int]) -> Iterator[tuple[int
     if tuple(segmentation["size"]) != tuple(shape):
         raise ValueError(f"segmentation is for {segmentation['size']}, image is {list(shape)}")
     counts = segmentation["counts"]
-    counts = [_whole(n) for n in counts] if isinstance(counts, list) else _unpack(counts)
-    if any(type(n) is not int or n < 0 for n in counts) or sum(counts) != shape[0] * shape[1]:
+    are_whole = True
+    if isinstance(counts, list):
+        counts = [_whole(n) for n in counts]
+        are_whole = all(type(n) is int for n in counts)
+    else:
+        counts = _unpack(counts)
+    if not are_whole or min(counts, default=0) < 0 or sum(counts) != shape[0] * shape[1]:
         raise ValueError(f"run lengths do not add up to {shape[0]} x {shape[1]} pixels")
     edges = list(accumulate(counts))
     return zip(edges[::2], edges[1::2], strict=False)

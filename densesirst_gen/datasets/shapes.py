@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.coco_annotation import POINT, Rules
+from densesirst_gen.datasets.coco_found import Targets
 from densesirst_gen.datasets.coco_ids import Ids, Record
-from densesirst_gen.datasets.coco_images import CocoImage
+from densesirst_gen.datasets.coco_image_list import CocoImage
 from densesirst_gen.datasets.coco_reader import scene_of, with_splits
-from densesirst_gen.datasets.coco_targets import ImageTargets, read_targets
+from densesirst_gen.datasets.coco_targets import read_targets
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
 from densesirst_gen.datasets.folders import splits_of, unread
 from densesirst_gen.datasets.inventory import Group, Inventory, counted
@@ -136,17 +137,16 @@ def dataset_of(
     if not labels.images:
         raise DatasetError(f"{inventory.root}: no images in the {layout} layout")
     check_names(labels.images)
-    images = {
-        name: CocoImage(name, path, size_of(labels, name) if labels.shapes.get(name) else (0, 0))
-        for name, path in labels.images.items()
-    }
     rules = Rules(given.category or None, given.masks_from)
     try:
         document = _document(labels.shapes)
-        targets, notes = read_targets(document, images, Ids(labels.shapes), rules)
+        ids = Ids(labels.shapes)
+        targets, notes = read_targets(document, _Sized(labels), ids, rules)
     except (DatasetError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{inventory.root}: {layout} labels: {error}") from error
-    scenes = tuple(_scene(name, images[name], labels, targets) for name in sorted(labels.images))
+    scenes = tuple(
+        _scene(name, ids.rows.get(name), labels, targets) for name in sorted(labels.images)
+    )
     undone = [name for name in sorted(labels.images) if name not in labels.shapes]
     remarks = [*labels.remarks, *(f"{layout}: {note}" for note in notes), *unread(inventory)]
     if undone:
@@ -158,13 +158,25 @@ def dataset_of(
     return with_splits(made, found)
 
 
-def _scene(
-    name: str, image: CocoImage, labels: Labels, targets: Mapping[Any, ImageTargets]
-) -> SceneFile:
-    if name not in labels.shapes:
-        return SceneFile(name, image.path)
-    sized = CocoImage(name, image.path, size_of(labels, name))
-    return scene_of(name, sized, targets.get(name, ImageTargets()))
+class _Sized:
+    """The images with labels, by their number."""
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels, self._names = labels, list(labels.shapes)
+
+    def name(self, row: int) -> str:
+        return self._names[row]
+
+    def size(self, row: int) -> tuple[int, int]:
+        return size_of(self._labels, self._names[row])
+
+
+def _scene(name: str, row: int | None, labels: Labels, targets: Targets) -> SceneFile:
+    path = labels.images[name]
+    if row is None:
+        return SceneFile(name, path)
+    image = CocoImage(name, path, size_of(labels, name))
+    return scene_of(name, image, targets.of(row, image.size))
 
 
 def _document(shapes: Mapping[str, Sequence[Shape]]) -> Record:

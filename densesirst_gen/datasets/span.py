@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, absent_in
+from densesirst_gen.datasets.lazy import each, kept
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.codec import CodecError, read_image
@@ -60,7 +61,7 @@ def with_counts(
     is_open = nodata is None and not any(scene.span for scene in dataset.scenes)
     recorded = known if known is not None else _recorded(dataset.root) if is_open else {}
     if recorded or known is not None:
-        scenes = tuple(replace(scene, counts=recorded) for scene in dataset.scenes)
+        scenes = each(dataset.scenes, lambda scene: replace(scene, counts=recorded))
         return replace(dataset, scenes=scenes, counts=recorded)
     groups: dict[tuple[Span | None, str], list[_Seen]] = defaultdict(list)
     for one in _seen(dataset.scenes, nodata):
@@ -72,8 +73,9 @@ def with_counts(
         counts = counts if nodata is None else replace(counts, nodata=tuple(nodata))
         found[span] |= dict.fromkeys(SIGNED if kind == "int16" else (kind,), counts)
         notes += _notes(kind, counts, seen)
-    scenes = tuple(
-        replace(s, counts=found.get(s.span, {})) if s.files() else s for s in dataset.scenes
+    scenes = each(
+        dataset.scenes,
+        lambda s: replace(s, counts=found.get(s.span, {})) if s.files() else s,
     )
     counts_of_all = next(iter(found.values()), {})
     return replace(dataset, scenes=scenes, counts=counts_of_all, remarks=(*dataset.remarks, *notes))
@@ -93,7 +95,7 @@ def _recorded(root: Path) -> dict[str, Counts]:
 
 def _seen(scenes: Sequence[SceneFile], nodata: Sequence[float] | None) -> list[_Seen]:
     found = []
-    for scene in spread([scene for scene in scenes if scene.files()], N_SAMPLED):
+    for scene in spread(kept(scenes, SceneFile.files), N_SAMPLED):
         try:
             image = read_image(scene.image, colormap=scene.colormap)
             absent = absent_values(image.array) if nodata is None else nodata

@@ -26,4 +26,5 @@ def peak(n: int) -> int:
 
 
 def test_writing_more_images_takes_little_more_memory() -> None:
-    assert peak(3_000) - peak(1_000) < 2_000 * 250
+    few, many = (min(peak(n) for _ in range(2)) for n in (500, 1_500))
+    assert many - few < 1_000 * 250  # the least: at times Python's table of names grows

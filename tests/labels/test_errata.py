@@ -33,3 +33,21 @@ def test_by_set_and_name(
         write_files(tmp_path / folder, files)
     document = json.loads(run("validate", tmp_path / folder, "--json").stdout)
     assert [note["file"] for note in document["notes"] if note["rule"] == "erratum"] == told
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((512, 512), "known by its name and size, 512 x 512"),
+        ((512, 256), "known by its name only: it is 512 x 256, those of the set are 512 x 512"),
+    ],
+)
+def test_the_size_is_compared_too(tmp_path: Path, shape: tuple[int, int], told: str) -> None:
+    mask = np.zeros(shape, np.uint8)
+    mask[30:33, 30:33] = 255
+    image = (np.random.default_rng(0).normal(90, 9, shape) + mask / 3).astype(np.uint8)
+    files = [("images/XDU0.png", encode_png(image)), ("masks/XDU0.png", encode_png(mask))]
+    write_files(tmp_path, files)
+    document = json.loads(run("validate", tmp_path, "--json").stdout)
+    (note,) = [note for note in document["notes"] if note["rule"] == "erratum"]
+    assert told in json.dumps(note)
