@@ -14,8 +14,10 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from densesirst_gen.datasets import DatasetError, read_coco, read_split
@@ -23,6 +25,7 @@ from densesirst_gen.datasets.coco import coco_image, coco_text
 from densesirst_gen.datasets.voc import read_voc, write_voc
 from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, read_size
 from densesirst_gen.files.codec import read_image as read_image_file
+from densesirst_gen.files.frames import frames_in
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene, SceneError
 from densesirst_gen.sky import tools
@@ -99,11 +102,25 @@ def read_split_file(folder: Path, data: bytes) -> None:
     read_split(path, ["a", "b", "sub/c"])
 
 
+def read_stack(at: Path, data: bytes) -> object:
+    """All frames, or the file as one image."""
+    path = written(at, "a.tif", data)
+    for frame in frames_in(path) or (path,):
+        read_image_file(frame)
+    return None
+
+
 def read_coco_file(folder: Path, data: bytes) -> None:
     """A COCO file and the scenes that it tells of."""
     images = picture(folder)
     for scene in read_coco(written(folder, "annotations.json", data), images).scenes:
         scene.load()
+
+
+def read_long_coco(at: Path, data: bytes) -> object:
+    """As a file that is not held in memory."""
+    with patch("densesirst_gen.datasets.coco_reader.LONG_BYTES", 0):
+        return read_coco_file(at, data)
 
 
 def read_sky_cvat(folder: Path, data: bytes) -> None:
@@ -173,6 +190,24 @@ def tiff_seeds() -> list[bytes]:
         saved("TIFF", GRAY, exif=orientation()),
         saved("TIFF", GRAY, big_tiff=True),
     ]
+
+
+def stack_seeds() -> list[bytes]:
+    """Pages alike: plain, packed, of BigTIFF, and what ImageJ writes behind one page."""
+    deep = np.stack([DEEP, DEEP + 1, DEEP + 2])
+    options: list[dict[str, Any]] = [
+        {"photometric": "minisblack"},
+        {"photometric": "minisblack", "compression": "deflate"},
+        {"photometric": "minisblack", "bigtiff": True, "byteorder": ">"},
+        {"imagej": True, "metadata": {"axes": "TYX"}},
+    ]
+    return [stack(deep, **option) for option in options]
+
+
+def stack(frames: np.ndarray, **options: Any) -> bytes:
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, frames, **options)
+    return buffer.getvalue()
 
 
 def bmp_seeds() -> list[bytes]:
@@ -249,11 +284,13 @@ INPUTS: dict[str, Reader] = {
     "png": Reader(png_seeds, read_image, (CodecError,), seal=sealed_png),
     "jpeg": Reader(jpeg_seeds, read_image, (CodecError,)),
     "tiff": Reader(tiff_seeds, read_image, (CodecError,)),
+    "stack": Reader(stack_seeds, read_stack, (CodecError,)),
     "bmp": Reader(bmp_seeds, read_image, (CodecError,)),
     "voc": Reader(
         voc_seeds, lambda at, data: read_voc(written(at, "a.xml", data)), BAD_DATA, is_text=True
     ),
     "coco": Reader(coco_seeds, read_coco_file, BAD_SCENE, is_text=True),
+    "coco-long": Reader(coco_seeds, read_long_coco, BAD_SCENE, is_text=True),
     "split": Reader(split_seeds, read_split_file, BAD_DATA, is_text=True),
     "sky-cvat": Reader(sky_seeds("cvat"), read_sky_cvat, BAD_DATA, is_text=True),
     "sky-labelme": Reader(sky_seeds("labelme"), read_sky_labelme, BAD_DATA, is_text=True),
