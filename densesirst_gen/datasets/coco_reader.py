@@ -23,6 +23,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, cut_spli
 from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.folders import splits_of
 from densesirst_gen.datasets.inventory import Inventory, relative_path
+from densesirst_gen.datasets.part_tables import parts_of_records
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import folder_splits
@@ -49,14 +50,14 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     if root.is_file():
         found = read_coco(root, **options)
         places = {s.name: relative_path(s.image.parent, found.root) for s in found.scenes}
-        return replace(found, splits=folder_splits(places))
+        return replace(found, splits=found.splits or folder_splits(places))
     files = inventory.labels.get("COCO", [])
     if (whole := root / "annotations.json") in files and _are_parts(root, whole, files):
         files = [whole]
     if len(files) == 1:
         found = read_coco(files[0], **options)
         splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
-        return with_splits(found, splits)
+        return with_splits(found, found.splits or splits)
     parts = files_by_part(root, files)
     if len(parts) < 2:
         names = examples(inventory.relative(file) for file in files)
@@ -126,11 +127,12 @@ def read_coco(
     document = read_json(path, constants=True)
     try:
         scenes, notes = _scenes(document, bases, path.stem, rules)
+        splits = _splits(document, scenes)
     except KeyError as error:
         raise DatasetError(f"{path}: not a COCO document, it lacks {error}") from error
     except (TypeError, AttributeError, ValueError) as error:
         raise DatasetError(f"{path}: {error}") from error
-    return Dataset(root, "coco", scenes, annotations=path, remarks=tuple(notes))
+    return Dataset(root, "coco", scenes, splits, annotations=path, remarks=tuple(notes))
 
 
 def read_json(path: Path, *, constants: bool = False) -> Any:
@@ -171,6 +173,13 @@ def _scenes(
     ]
     lines = [*findings.lines(len(records["images"])), *notes]
     return tuple(sorted(scenes, key=lambda s: s.name)), [f"coco: {line}" for line in lines]
+
+
+def _splits(document: Record, scenes: Iterable[SceneFile]) -> Splits:
+    """Of what the records of images say of their parts."""
+    records = by_id(document["images"], "image")
+    keys = {s.name: s.image_id for s in scenes if isinstance(s, CocoSceneFile)}
+    return parts_of_records({name: records[key] for name, key in keys.items() if key in records})
 
 
 def _records(document: Any, name: str) -> list[Record]:

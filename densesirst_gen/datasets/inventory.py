@@ -23,10 +23,19 @@ from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
 LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
 CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
-OTHER_IMAGES = (".gif", ".jp2", ".avif", ".heic")
+OTHER_IMAGES = (
+    *(".gif", ".jp2", ".j2k", ".jxl", ".avif", ".heic", ".jfif", ".jpe", ".tga", ".exr", ".hdr"),
+    *(".raw", ".bin", ".dat", ".img", ".pbm", ".pam", ".pfm", ".dcm", ".nii", ".dng", ".psd"),
+    *(".svg", ".fff", ".rjpg", ".ras", ".sgi", ".ico", ".dds"),
+)
 ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".seq")
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".seq", ".csq", ".ptw", ".wmv", ".mpg", ".mpeg", ".m4v"),
+    *(".webm", ".flv", ".h264", ".h265", ".ravi", ".sfmov"),
+)
+TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".tsv")
+"""Suffixes of files that may say where targets are or what part a scene is in."""
 MASK_WORD = re.compile(
     r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
 )
@@ -90,6 +99,8 @@ class Inventory:
         What nothing here reads: images of other formats, arrays, archives, videos; by suffix.
     skipped : tuple of str
         Folders of operating systems that were not entered.
+    texts : tuple of Path
+        Of suffixes of `TEXTS`, and of none of the kinds of labels.
     """
 
     root: Path
@@ -98,6 +109,7 @@ class Inventory:
     lists: tuple[Path, ...] = ()
     others: dict[str, list[Path]] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    texts: tuple[Path, ...] = ()
 
     def relative(self, path: Path) -> str:
         """POSIX path below the root."""
@@ -140,6 +152,7 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
     others: dict[str, list[Path]] = defaultdict(list)
     kinds = _LabelKinds()
     lists: list[Path] = []
+    texts: list[Path] = []
     skipped: list[str] = []
     for folder, entry in _walk(root, "", skipped, ()):
         if ignore and is_ignored(f"{folder}/{entry.name}".lstrip("/"), ignore):
@@ -151,10 +164,13 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
             labels[kind].append(path)
         elif suffix in LIST_SUFFIXES:
             lists.append(path)
+        elif suffix in TEXTS:
+            texts.append(path)
         elif suffix in OTHER_IMAGES + ARRAYS + ARCHIVES + VIDEOS:
             others[suffix].append(path)
     groups = tuple(_groups(folders))
-    return Inventory(root, groups, dict(labels), tuple(lists), dict(others), tuple(skipped))
+    found = (dict(labels), tuple(lists), dict(others), tuple(skipped), tuple(texts))
+    return Inventory(root, groups, *found)
 
 
 def is_ignored(path: str, globs: Collection[str]) -> bool:
