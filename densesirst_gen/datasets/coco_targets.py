@@ -16,8 +16,10 @@ from densesirst_gen.datasets.coco_annotation import (
     NO_PIXEL,
     Reading,
     Rules,
+    box_alone,
     read_annotation,
 )
+from densesirst_gen.datasets.coco_boxes import check_form
 from densesirst_gen.datasets.coco_categories import (
     category_names,
     is_ignored,
@@ -116,6 +118,7 @@ def read_targets(
     used = Counter(row.category for row in rows)
     chosen = target_names(used, rules.category)
     rows = [row for row in rows if row.category in chosen or is_ignored(row.category)]
+    check_form(box for row in rows if (box := box_alone(row.record, images[row.image].size)))
     targets: dict[Any, ImageTargets] = defaultdict(ImageTargets)
     for row in rows:
         reading = read_annotation(
