@@ -39,6 +39,7 @@ TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".ts
 MASK_WORD = re.compile(
     r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
 )
+MASK_NAME = re.compile(r"(masks?|labels?|gt|seg|ground_?truth)([_-]|$)", re.I)
 SKY_WORD = re.compile(r"sky", re.I)
 TOKEN = re.compile(r"[_-][A-Za-z]*\d{0,3}$")
 N_SAMPLED = 8
@@ -243,16 +244,30 @@ def _add(
 def _groups(folders: dict[str, dict[str, Path]]) -> Iterator[Group]:
     n_each = max(2, min(N_SAMPLED, N_SAMPLED_IN_ALL // max(len(folders), 1)))
     for folder in sorted(folders):
-        tokens = _by_token(folders[folder])
-        votes = {token: _vote(files, n_each) for token, files in tokens.items()}
+        if masks := _named_masks(folders[folder], n_each):
+            yield Group(folder, masks, is_mask=True)
+        files = {stem: path for stem, path in folders[folder].items() if stem not in masks}
+        tokens = _by_token(files)
+        votes = {token: _vote(found, n_each) for token, found in tokens.items()}
         beside = False in votes.values()
         parts = [
-            Group(folder, files, token, _is_mask(folder, token if beside else "", votes[token]))
-            for token, files in tokens.items()
+            Group(folder, found, token, _is_mask(folder, token if beside else "", votes[token]))
+            for token, found in tokens.items()
         ]
         if len({part.is_mask for part in parts}) == 1:
-            parts = [Group(folder, folders[folder], "", parts[0].is_mask)]
+            parts = [Group(folder, files, "", parts[0].is_mask)]
         yield from parts
+
+
+def _named_masks(files: dict[str, Path], n: int) -> dict[str, Path]:
+    """Masks beside images that their names begin with or are: ``mask_a`` beside ``a``."""
+    named = {stem: path for stem, path in files.items() if MASK_NAME.match(stem)}
+    others = {stem: path for stem, path in files.items() if stem not in named}
+    if not named or not others or _vote(others, n) is not False:
+        return {}
+    if len(named) <= n:
+        return {stem: path for stem, path in named.items() if looks_like_mask(path)}
+    return named if _vote(named, n) else {}
 
 
 def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:

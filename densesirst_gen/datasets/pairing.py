@@ -108,9 +108,16 @@ def _nearest_first(
     for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), m.folder)):
         if not left:
             return
-        if found := _of_group(other.by_key(), left):
+        if found := _of_group(other.by_key(), left) or _only_two(group, other):
             yield other, {left[key]: path for key, path in found.items()}
             left = {key: path for key, path in left.items() if key not in found}
+
+
+def _only_two(images: Group, masks: Group) -> dict[str, Path]:
+    """The one mask of a folder for its one image, whatever these are called."""
+    if images.folder != masks.folder or len(images.files) != 1 or len(masks.files) != 1:
+        return {}
+    return dict(zip(images.by_key(), masks.files.values(), strict=True))
 
 
 def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:

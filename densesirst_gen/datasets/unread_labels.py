@@ -15,7 +15,7 @@ from densesirst_gen.datasets.part_tables import part_tables
 
 SETTINGS = re.compile(
     r"config|setting|package|manifest|metric|score|(^|[_-])logs?([_-]|$)|loss|history|time|license"
-    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info|results)$|\.aux$",
+    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info)$|\.aux$",
     re.I,
 )
 """Of names of files that hold no labels; ours are among them."""
