@@ -112,6 +112,11 @@ def unread(inventory: Inventory) -> list[str]:
         + (" (unpack it first)" if suffix in ARCHIVES else "")
         for suffix, paths in inventory.others.items()
     ]
+    alike = [path for group in inventory.images for path in group.like_masks]
+    if alike:
+        notes.append(
+            f"images of two values, as masks are: {counted(alike, root)} of those looked at"
+        )
     if inventory.skipped:
         notes.append(f"not entered: {examples(sorted(set(inventory.skipped)))}")
     return notes

@@ -28,26 +28,31 @@ OTHER_IMAGES = (
     *(".raw", ".bin", ".dat", ".img", ".pbm", ".pam", ".pfm", ".dcm", ".nii", ".dng", ".psd"),
     *(".svg", ".fff", ".rjpg", ".ras", ".sgi", ".ico", ".dds"),
 )
-ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
+ARRAYS = (
+    *(".npy", ".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".parquet"),
+    *(".xlsx", ".xls", ".ods", ".tfrecord", ".record", ".rec", ".lmdb", ".mdb"),
+)
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
 VIDEOS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".seq", ".csq", ".ptw", ".wmv", ".mpg", ".mpeg", ".m4v"),
     *(".webm", ".flv", ".h264", ".h265", ".ravi", ".sfmov"),
 )
-TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".tsv")
+TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".toml", ".tsv")
 """Suffixes of files that may say where targets are or what part a scene is in."""
 MASK_WORD = re.compile(
     r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
 )
 MASK_NAME = re.compile(r"(masks?|labels?|gt|seg|ground_?truth)([_-]|$)", re.I)
 SKY_WORD = re.compile(r"sky", re.I)
-TOKEN = re.compile(r"[_-][A-Za-z]*\d{0,3}$")
+TOKEN = re.compile(r"[_. -][A-Za-z]*\d{0,3}$")
 N_SAMPLED = 8
 N_SAMPLED_IN_ALL = 400
 N_ALIKE = 64
 HEAD_BYTES = 4096
 LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT", "HF")
 """Kinds of files that say where targets are, beside masks."""
+Looks = dict[Path, bool | None]
+"""Whether images look like masks; None for blank ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +69,15 @@ class Group:
         What all their stems end with, where files of another kind lie in the same folder.
     is_mask : bool
         Two-valued by its sample; by its name where the sample is blank.
+    like_masks : tuple of Path
+        Of the sample of images those of two values.
     """
 
     folder: str
     files: dict[str, Path]
     token: str = ""
     is_mask: bool = False
+    like_masks: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
@@ -246,28 +254,43 @@ def _groups(folders: dict[str, dict[str, Path]]) -> Iterator[Group]:
     for folder in sorted(folders):
         if masks := _named_masks(folders[folder], n_each):
             yield Group(folder, masks, is_mask=True)
-        files = {stem: path for stem, path in folders[folder].items() if stem not in masks}
-        tokens = _by_token(files)
-        votes = {token: _vote(found, n_each) for token, found in tokens.items()}
-        beside = False in votes.values()
-        parts = [
-            Group(folder, found, token, _is_mask(folder, token if beside else "", votes[token]))
-            for token, found in tokens.items()
-        ]
-        if len({part.is_mask for part in parts}) == 1:
-            parts = [Group(folder, files, "", parts[0].is_mask)]
-        yield from parts
+        yield from _by_kind(folder, folders[folder], masks, n_each)
+
+
+def _by_kind(
+    folder: str, all_files: dict[str, Path], masks: Collection[str], n: int
+) -> Iterator[Group]:
+    """The files of a folder that are no masks by their names, as one group or two."""
+    files = {stem: path for stem, path in all_files.items() if stem not in masks}
+    tokens = _by_token(files)
+    looks = {token: _looks(found, n) for token, found in tokens.items()}
+    votes = {token: _vote(look) for token, look in looks.items()}
+    beside = False in votes.values()
+    parts = [
+        _group(folder, found, token, looks[token], beside=beside) for token, found in tokens.items()
+    ]
+    if len({part.is_mask for part in parts}) == 1:
+        alike = tuple(path for part in parts for path in part.like_masks)
+        parts = [Group(folder, files, "", parts[0].is_mask, alike)]
+    yield from parts
+
+
+def _group(folder: str, files: dict[str, Path], token: str, looks: Looks, *, beside: bool) -> Group:
+    if _is_mask(folder, token if beside else "", _vote(looks)):
+        return Group(folder, files, token, is_mask=True)
+    return Group(folder, files, token, like_masks=tuple(p for p, look in looks.items() if look))
 
 
 def _named_masks(files: dict[str, Path], n: int) -> dict[str, Path]:
     """Masks beside images that their names begin with or are: ``mask_a`` beside ``a``."""
     named = {stem: path for stem, path in files.items() if MASK_NAME.match(stem)}
     others = {stem: path for stem, path in files.items() if stem not in named}
-    if not named or not others or _vote(others, n) is not False:
+    if not named or not others or _vote(_looks(others, n)) is not False:
         return {}
-    if len(named) <= n:
-        return {stem: path for stem, path in named.items() if looks_like_mask(path)}
-    return named if _vote(named, n) else {}
+    looks = _looks(named, n)
+    if len(looks) == len(named):
+        return {stem: path for stem, path in named.items() if looks[path]}
+    return named if _vote(looks) else {}
 
 
 def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
@@ -287,11 +310,17 @@ def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
     return dict(parts)
 
 
-def _vote(files: dict[str, Path], n: int) -> bool | None:
-    """Whether most of a sample look like masks; None if all of it is blank."""
+def _looks(files: dict[str, Path], n: int) -> Looks:
+    """Of a sample whether each looks like a mask; None for a blank one."""
     paths = list(files.values())
-    sample = random.Random(0).sample(paths, min(n, len(paths)))
-    votes = Counter(map(looks_like_mask, sample))
+    return {
+        path: looks_like_mask(path) for path in random.Random(0).sample(paths, min(n, len(paths)))
+    }
+
+
+def _vote(looks: Looks) -> bool | None:
+    """Whether most of a sample look like masks; None if all of it is blank."""
+    votes = Counter(looks.values())
     return votes[True] > votes[False] if votes[True] or votes[False] else None
 
 

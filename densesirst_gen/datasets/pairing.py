@@ -13,7 +13,7 @@ from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
-ENDS = re.compile(r"([_-](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
+ENDS = re.compile(r"([_. -](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
 
 

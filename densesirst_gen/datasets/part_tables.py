@@ -20,12 +20,14 @@ from densesirst_gen.files.regular import read_bytes
 Said = Iterator[tuple[str, str]]
 """Pairs of a part and what names scenes."""
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".lst", "", ".json", ".jsonl", ".yaml", ".yml")
+SUFFIXES = (".csv", ".tsv", ".txt", ".lst", "", ".json", ".jsonl", ".yaml", ".yml", ".toml")
 MAX_BYTES = 50_000_000
 N_READ = 64
 FIELDS = ("split", "subset", "set", "part", "phase", "fold", "usage")
 """Names of the field of a record that says its part."""
-KEY = re.compile(r"^\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*:(.*)$")
+KEYED = (".yaml", ".yml", ".toml")
+YES = ("1", "true", "yes")
+KEY = re.compile(r"^\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*[:=](.*)$")
 WORD = re.compile(r"[A-Za-z]+\d*")
 
 
@@ -49,6 +51,7 @@ def part_tables(
     """
     known = SceneNames(names)
     chosen = [p for p in files if p.suffix.lower() in SUFFIXES and not known.listed(p.stem)]
+    chosen.sort(key=lambda path: len(path.parts))
     tables = {path: found for path in chosen[:N_READ] if (found := _parts_in(path, known))}
     return {
         part if len(tables) == 1 else _key(root, path, part): (path, members)
@@ -96,7 +99,7 @@ def _said(path: Path, known: SceneNames) -> Said:
             return _in_json([json.loads(line) for line in text.splitlines() if line], "", known)
     except (OSError, ValueError, RecursionError):
         return iter(())
-    return _in_yaml(text) if suffix in (".yaml", ".yml") else _in_table(text, known)
+    return _in_yaml(text) if suffix in KEYED else _in_table(text, known)
 
 
 def _in_json(node: Any, part: str, known: SceneNames) -> Said:
@@ -141,7 +144,7 @@ def _in_yaml(text: str) -> Said:
 def _in_table(text: str, known: SceneNames) -> Said:
     """Of the column in which at least half of the lines have a word for a part, or of headed ones.
 
-    A headed column is called like a part, and holds names.
+    A headed column is called like a part, and holds names, or 1 and 0 beside a name.
     """
     rows = [_cells(line) for line in text.splitlines() if line.strip()]
     rows = [row for row in rows if len(row) > 1]
@@ -151,13 +154,24 @@ def _in_table(text: str, known: SceneNames) -> Said:
     columns = [[_part_word(row[k]) if k < len(row) else "" for row in rows] for k in range(width)]
     at = max(range(width), key=lambda k: sum(map(bool, columns[k])))
     if 2 * sum(map(bool, columns[at])) < len(rows):
-        for k, part in enumerate(column[0] for column in columns):
-            yield from ((part, row[k]) for row in rows[1:] if part and k < len(row))
+        yield from _in_headed(rows, known)
         return
     for row, part in zip(rows, columns[at], strict=True):
         names = [cell for k, cell in enumerate(row) if k != at and known.listed(cell)]
         if part and names:
             yield part, names[0]
+
+
+def _in_headed(rows: list[list[str]], known: SceneNames) -> Said:
+    if any(map(known.listed, rows[0])):
+        return
+    parts = {k: part for k, cell in enumerate(rows[0]) if (part := part_of(cell))}
+    for row in rows[1:]:
+        names = [cell for k, cell in enumerate(row) if k not in parts and known.listed(cell)]
+        for k, part in parts.items():
+            cell = row[k] if k < len(row) else ""
+            is_flag = bool(names) and cell.casefold() in YES
+            yield part, names[0] if is_flag else cell
 
 
 def _cells(line: str) -> list[str]:

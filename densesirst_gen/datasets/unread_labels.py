@@ -19,7 +19,7 @@ SETTINGS = re.compile(
     re.I,
 )
 """Of names of files that hold no labels; ours are among them."""
-NEVER = (".yaml", ".yml")
+NEVER = (".yaml", ".yml", ".toml")
 N_SAMPLED = 4
 N_LINES = 20
 ENOUGH, ENOUGH_BESIDE_A_NAME = 2, 4

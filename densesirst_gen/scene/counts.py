@@ -153,8 +153,8 @@ def absent_values(image: np.ndarray) -> tuple[float, ...]:
     """Values of an image that plainly mean no data.
 
     Of float32 those beyond +-1e30, -9999 and -32768 where they lie apart, and 0, -273.15 and -999
-    where they lie apart and are more than a few pixels, as 0 and 65535 of uint16. Apart: further from all other values than
-    these are from each other, outliers left out. Of uint8 none.
+    where they lie apart and are more than a few pixels, as 0 and 65535 of uint16. Apart: further
+    from all other values than these are from each other, outliers left out. Of uint8 none.
 
     Parameters
     ----------

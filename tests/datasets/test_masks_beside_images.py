@@ -26,6 +26,8 @@ def write(path: Path, *, is_mask: bool, seed: int = 0) -> None:
         ("f{}.png", "mask_f{}.png"),
         ("f{}.png", "gt_f{}.bmp"),
         ("f{}.png", "label-f{}.png"),
+        ("f{}.png", "f{}.gt.png"),
+        ("f{}.png", "f{} mask.png"),
         ("s{}/image.png", "s{}/mask.png"),
         ("s{}/img.png", "s{}/label.png"),
         ("train/s{}/ir.png", "train/s{}/gt.png"),
@@ -51,6 +53,14 @@ def test_a_label_beside_two_images_is_asked_for(tmp_path: Path) -> None:
         write(tmp_path / f"f{k}_json/label.png", is_mask=True, seed=k)
     with pytest.raises(DatasetError, match=r"none of 2 masks .*f0_json/label\.png"):
         read_dataset(tmp_path)
+
+
+def test_what_looks_like_a_mask_among_images_is_told(tmp_path: Path) -> None:
+    for k in range(4):
+        write(tmp_path / f"f{k}.png", is_mask=False, seed=k)
+    write(tmp_path / "other.png", is_mask=True)
+    expected = "images of two values, as masks are: 1 file such as other.png of those looked at"
+    assert expected in read_dataset(tmp_path).notes()
 
 
 def test_images_of_two_values_only_are_not_taken_apart(tmp_path: Path) -> None:

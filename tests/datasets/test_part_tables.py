@@ -34,6 +34,8 @@ TABLES = {
     "split.csv": "name,split\nf0.png,train\nf1.png,train\nf2.png,test\nf3.png,test\n",
     "index.csv": "split;path\nTrain;images/f0.png\nTrain;images/f1.png\nval;f2\nval;f3\n",
     "columns.csv": "train,test\nf0,f2\nf1,f3\n",
+    "flags.csv": "image,width,is_test\nf0,9,0\nf1,9,0\nf2,9,1\nf3,9,1\n",
+    "split.toml": 'train = ["f0", "f1"]\n[more]\ntest = ["f2",\n  "f3"]\n',
     "all.txt": "f0 train\nf1 train\nf2 test\nf3 test\n",
     "split.json": json.dumps(LISTS),
     "dataset.json": json.dumps(
@@ -58,6 +60,12 @@ def test_what_a_table_holds_back_gives_no_targets(tmp_path: Path, name: str) -> 
     assert [scene.name for scene in donor_scenes(dataset)] == ["f0", "f1"]
     assert not dataset.absent
     assert not [note for note in dataset.notes() if "not read" in note]
+
+
+def test_a_table_of_scenes_that_are_called_like_parts_has_no_header(tmp_path: Path) -> None:
+    write_pairs(tmp_path, ("test_1", "test_2", "test_3"))
+    (tmp_path / "boxes.csv").write_text("test_1.png,20,24\ntest_2.png,3,4\ntest_3.png,5,6\n")
+    assert not read_dataset(tmp_path).splits
 
 
 def test_folds_that_contradict_each_other_give_none(tmp_path: Path) -> None:
