@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.regular import read_bytes
 
@@ -25,6 +26,7 @@ MAX_BYTES = 50_000_000
 N_READ = 64
 FIELDS = ("split", "subset", "set", "part", "phase", "fold", "usage")
 """Names of the field of a record that says its part."""
+SPLIT_WORD = re.compile(r"split|fold|partition|subset", re.I)
 KEYED = (".yaml", ".yml", ".toml")
 YES = ("1", "true", "yes")
 KEY = re.compile(r"^\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*[:=](.*)$")
@@ -48,6 +50,11 @@ def part_tables(
     -------
     dict of str to (Path, tuple of str)
         Splits are called by their part, and by their file before it where several files say parts.
+
+    Raises
+    ------
+    DatasetError
+        If a file that is called a split says parts, but of no scene.
     """
     known = SceneNames(names)
     chosen = [p for p in files if p.suffix.lower() in SUFFIXES and not known.listed(p.stem)]
@@ -82,9 +89,17 @@ def _key(root: Path, path: Path, part: str) -> str:
 def _parts_in(path: Path, known: SceneNames) -> dict[str, tuple[str, ...]]:
     """Part -> scenes; empty for a file that says no part, or can't be read."""
     parts: dict[str, dict[str, None]] = {}
+    texts: list[str] = []
     for part, text in _said(path, known):
         parts.setdefault(part, {}).update(dict.fromkeys(known.listed(text)))
-    return {part: tuple(scenes) for part, scenes in parts.items() if scenes}
+        texts.append(text)
+    found = {part: tuple(scenes) for part, scenes in parts.items() if scenes}
+    if len(parts) > 1 and not found and SPLIT_WORD.search(path.stem):
+        raise DatasetError(
+            f"{path}: it says parts, but of no scene, such as {examples(texts[:2])}; scenes are "
+            f"called {examples(sorted(known.names)[:2])}"
+        )
+    return found
 
 
 def _said(path: Path, known: SceneNames) -> Said:
@@ -157,9 +172,9 @@ def _in_table(text: str, known: SceneNames) -> Said:
         yield from _in_headed(rows, known)
         return
     for row, part in zip(rows, columns[at], strict=True):
-        names = [cell for k, cell in enumerate(row) if k != at and known.listed(cell)]
-        if part and names:
-            yield part, names[0]
+        others = [cell for k, cell in enumerate(row) if k != at]
+        if part and others:
+            yield part, next(filter(known.listed, others), others[0])
 
 
 def _in_headed(rows: list[list[str]], known: SceneNames) -> Said:

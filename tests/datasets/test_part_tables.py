@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densesirst_gen.datasets import read_dataset
+from densesirst_gen.datasets import DatasetError, read_dataset
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.splits import donor_scenes
 
@@ -66,6 +66,28 @@ def test_a_table_of_scenes_that_are_called_like_parts_has_no_header(tmp_path: Pa
     write_pairs(tmp_path, ("test_1", "test_2", "test_3"))
     (tmp_path / "boxes.csv").write_text("test_1.png,20,24\ntest_2.png,3,4\ntest_3.png,5,6\n")
     assert not read_dataset(tmp_path).splits
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("split.csv", "id,split\na0,train\na1,test\n"),
+        ("splits.json", json.dumps({"train": ["a0"], "test": ["a1"]})),
+        ("fold_0.yaml", "train: [a0]\nval: [a1]\n"),
+    ],
+)
+def test_a_split_of_other_scenes_is_an_error(tmp_path: Path, name: str, text: str) -> None:
+    write_pairs(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=f"{name}: it says parts, but of no scene, such as a0"):
+        read_dataset(tmp_path)
+
+
+def test_settings_are_no_split(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    settings = {"train": {"augment": ["flip"]}, "test": {"metric": "iou"}}
+    (tmp_path / "options.json").write_text(json.dumps(settings))
+    assert len(donor_scenes(read_dataset(tmp_path))) == 4
 
 
 def test_folds_that_contradict_each_other_give_none(tmp_path: Path) -> None:
