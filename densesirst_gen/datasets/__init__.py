@@ -29,6 +29,7 @@ from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs, directed
 from densesirst_gen.datasets.said import with_lists, without
 from densesirst_gen.datasets.span import with_counts, with_span_table
 from densesirst_gen.datasets.splits import held_back_twice, read_split
+from densesirst_gen.datasets.unread_labels import unread_labels
 from densesirst_gen.scene.counts import Counts
 
 __all__ = [
@@ -146,7 +147,7 @@ def read_dataset(
     dataset = LAYOUTS[name].read(inventory, given)
     dataset = with_lists(without(dataset, given.ignore), given)
     dataset = dataset if sky_dir is None else with_sky(dataset, Path(sky_dir))
-    remarks = (*dataset.remarks, *_other_labels(name, inventory), *held_back_twice(dataset))
+    remarks = (*dataset.remarks, *_not_read(name, inventory, dataset), *held_back_twice(dataset))
     dataset = replace(dataset, remarks=remarks, read_as=given.to_dict(root))
     dataset = dataset if colormap is None else with_colormap(dataset, colormap)
     dataset = dataset if span is None else with_span(dataset, span)
@@ -155,8 +156,15 @@ def read_dataset(
     return with_counts(dataset, nodata=nodata, known=counts)
 
 
+def _not_read(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
+    """Notes on labels of other kinds than the layout reads, and on what may be labels."""
+    if layout in ("devkit", "sirst"):
+        return []
+    unknown = unread_labels(inventory, [scene.name for scene in dataset.scenes])
+    return [*_other_labels(layout, inventory), *unknown]
+
+
 def _other_labels(layout: str, inventory: Inventory) -> list[str]:
-    """Notes on labels of other kinds than the layout reads."""
     if layout not in WITH_LABELS:
         return []
     return [

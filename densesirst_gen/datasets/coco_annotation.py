@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import floor, isfinite
 from typing import Any
 
+from densesirst_gen.datasets.coco_boxes import Row
 from densesirst_gen.datasets.coco_checks import MISPLACED, Box, Measured, findings_of, measure
 from densesirst_gen.datasets.coco_ids import Record
 from densesirst_gen.datasets.paths import DatasetError
@@ -118,6 +119,14 @@ def read_annotation(
         told = DERIVED if wanted == "boxes" else DERIVED_POINTS
         return Reading((*kept, (told, "")), box, measure(box, size))
     return Reading(oddities, ignored=_region(record, bbox, size), point=point)
+
+
+def box_alone(record: Record, size: tuple[int, int]) -> Row | None:
+    """What is written of a box where there is no mask; None of others, and without a size."""
+    bbox = _bbox(record)
+    if bbox is None or size == (0, 0) or record.get("segmentation") not in (None, [], [[]]):
+        return None
+    return bbox, size, _number(record.get("area"))
 
 
 def _mask_of(

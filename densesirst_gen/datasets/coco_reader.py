@@ -13,7 +13,7 @@ from typing import Any
 
 from densesirst_gen.datasets.coco_annotation import Rules
 from densesirst_gen.datasets.coco_found import ImageTargets, Targets
-from densesirst_gen.datasets.coco_ids import Record, ids_of
+from densesirst_gen.datasets.coco_ids import Ids, Record, each_once, ids_of
 from densesirst_gen.datasets.coco_image_list import CocoImage, CocoImages
 from densesirst_gen.datasets.coco_images import read_images
 from densesirst_gen.datasets.coco_parts import files_by_part, joined
@@ -25,6 +25,7 @@ from densesirst_gen.datasets.folders import splits_of
 from densesirst_gen.datasets.inventory import Inventory, relative_path
 from densesirst_gen.datasets.json_arrays import Records, Unusual, open_arrays
 from densesirst_gen.datasets.lazy import LazyTuple
+from densesirst_gen.datasets.part_tables import part_of_record
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.splits import folder_splits
@@ -55,14 +56,14 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         found = read_coco(root, **options)
         place = cache(partial(relative_path, root=found.root))
         places = {scene.name: place(scene.image.parent) for scene in found.scenes}
-        return replace(found, splits=folder_splits(places))
+        return replace(found, splits=found.splits or folder_splits(places))
     files = inventory.labels.get("COCO", [])
     if (whole := root / "annotations.json") in files and _are_parts(root, whole, files):
         files = [whole]
     if len(files) == 1:
         found = read_coco(files[0], **options)
         splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
-        return with_splits(found, splits)
+        return with_splits(found, found.splits or splits)
     parts = files_by_part(root, files)
     if len(parts) < 2:
         names = examples(inventory.relative(file) for file in files)
@@ -132,12 +133,12 @@ def read_coco(
     rules = Rules(category, masks_from, crowd)
     document = _document(path)
     try:
-        scenes, notes = _scenes(document, bases, path.stem, rules)
+        scenes, splits, notes = _scenes(document, bases, path.stem, rules)
     except KeyError as error:
         raise DatasetError(f"{path}: not a COCO document, it lacks {error}") from error
     except (TypeError, AttributeError, ValueError) as error:
         raise DatasetError(f"{path}: {error}") from error
-    return Dataset(root, "coco", scenes, annotations=path, remarks=tuple(notes))
+    return Dataset(root, "coco", scenes, splits, annotations=path, remarks=tuple(notes))
 
 
 def _document(path: Path) -> Any:
@@ -171,8 +172,8 @@ def _refuse(constant: str) -> None:
 
 def _scenes(
     document: Record, bases: list[Path], stem: str, rules: Rules
-) -> tuple[Sequence[SceneFile], list[str]]:
-    """The scenes by name, and the notes."""
+) -> tuple[Sequence[SceneFile], Splits, list[str]]:
+    """The scenes by name, the parts that the file says, and the notes."""
     records = {name: _records(document, name) for name in (*ARRAYS, "categories")}
     if not records["images"]:
         raise DatasetError("it lists no images")
@@ -184,7 +185,8 @@ def _scenes(
     lines = [*findings.lines(len(records["images"])), *notes]
     scenes = LazyTuple(partial(_scene, images, targets), len(images.by_name))
     is_long = isinstance(records["annotations"], Records)
-    return scenes if is_long else tuple(scenes), [f"coco: {line}" for line in lines]
+    splits = _splits(records["images"], ids, images)
+    return scenes if is_long else tuple(scenes), splits, [f"coco: {line}" for line in lines]
 
 
 def _scene(images: CocoImages, targets: Targets, k: int) -> CocoSceneFile:
@@ -192,6 +194,16 @@ def _scene(images: CocoImages, targets: Targets, k: int) -> CocoSceneFile:
     row = images.by_name[k]
     image = images[row]
     return scene_of(images.keys[row], image, targets.of(row, image.size))
+
+
+def _splits(records: Iterable[Record], ids: Ids, images: CocoImages) -> Splits:
+    """What the records of images say of their parts."""
+    said = [part_of_record(record) for record in each_once(records, ids)]
+    rows: dict[str, list[int]] = {}
+    for row in images.by_name if any(said) else ():
+        if part := said[row]:
+            rows.setdefault(part, []).append(row)
+    return {part: tuple(map(images.name, of_part)) for part, of_part in rows.items()}
 
 
 def _records(document: Any, name: str) -> Collection[Record]:

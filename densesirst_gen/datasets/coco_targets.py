@@ -17,8 +17,10 @@ from densesirst_gen.datasets.coco_annotation import (
     NO_PIXEL,
     Reading,
     Rules,
+    box_alone,
     read_annotation,
 )
+from densesirst_gen.datasets.coco_boxes import BoxesAlone
 from densesirst_gen.datasets.coco_categories import (
     category_names,
     is_ignored,
@@ -165,7 +167,7 @@ def _found(
     findings: Findings,
 ) -> tuple[Found, int]:
     """What the records of targets and of regions to ignore say, and how many these are."""
-    found, n = Found(), 0
+    found, boxes, n = Found(), BoxesAlone(), 0
     are_targets = [name in chosen for name in rows.names]
     are_ignored = [
         not is_target and is_ignored(name)
@@ -178,10 +180,12 @@ def _found(
         n += 1
         row = rows.images[number - 1]
         size = images.size(row)
+        boxes.add(box_alone(record, size))
         reading = read_annotation(record, size, rules, is_ignored=are_ignored[category])
         found.add(row, reading, size)
         if reading.oddities:
             _note(reading, _key(record, number), images.name(row), findings)
+    boxes.check()
     return found, n
 
 

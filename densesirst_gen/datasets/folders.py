@@ -16,9 +16,11 @@ from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
 from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted, relative_path
 from densesirst_gen.datasets.pairing import Pairing, pair
+from densesirst_gen.datasets.part_tables import part_tables
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
-from densesirst_gen.datasets.splits import find_splits, folder_splits
+from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.datasets.splits import find_splits, folder_splits, name_splits
 from densesirst_gen.files.codec import CodecError, read_mask
 from densesirst_gen.scene.annotate import label_mask
 
@@ -48,19 +50,26 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
 
 
 def splits_of(inventory: Inventory, images: dict[str, Path]) -> Splits:
-    """By the lists of names; where there is none, by the folders of the images."""
+    """By the lists of names, else by tables of parts, by folders, or by the images' own names."""
     root = inventory.root
     lists = find_splits(root, inventory.lists, images)
+    if not any(map(part_of, lists)):
+        lists = part_tables(root, (*inventory.lists, *inventory.texts), images) or lists
     if lists:
         return {split: names for split, (_, names) in lists.items()}
     parents = {name: relative_path(path.parent, root) for name, path in images.items()}
-    return folder_splits(parents)
+    return folder_splits(parents) or name_splits(images)
 
 
 def _unpaired(inventory: Inventory, pairing: Pairing) -> list[str]:
     notes = []
     if pairing.orphans:
         notes.append(f"masks without an image: {counted(pairing.orphans, inventory.root)}")
+    if pairing.doubles:
+        notes.append(
+            f"images in {examples(pairing.doubles)} have the masks of nearer ones and are passed "
+            "over; --images says otherwise"
+        )
     if pairing.rivals:
         notes.append(f"masks in {examples(pairing.rivals)} are passed over for nearer ones")
     return notes
@@ -103,6 +112,11 @@ def unread(inventory: Inventory) -> list[str]:
         + (" (unpack it first)" if suffix in ARCHIVES else "")
         for suffix, paths in inventory.others.items()
     ]
+    alike = [path for group in inventory.images for path in group.like_masks]
+    if alike:
+        notes.append(
+            f"images of two values, as masks are: {counted(alike, root)} of those looked at"
+        )
     if inventory.skipped:
         notes.append(f"not entered: {examples(sorted(set(inventory.skipped)))}")
     return notes

@@ -33,6 +33,8 @@ def in_frames(files: Mapping[str, Path]) -> dict[str, Path]:
 def masks_in_frames(masks: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path]:
     """The masks of images by the names of `in_frames`: frame by frame.
 
+    A mask that can't be read is that of every frame of its image, so that they are set aside.
+
     Parameters
     ----------
     masks, images : mapping of str to Path
@@ -48,7 +50,7 @@ def masks_in_frames(masks: Mapping[str, Path], images: Mapping[str, Path]) -> di
         frames, wanted = frames_in(mask), frames_in(images[name])
         if len(frames) != len(wanted):
             _check_number(mask, frames, images[name], wanted)
-        found |= _named(name, frames) or {name: mask}
+        found |= _named(name, frames) or dict.fromkeys(_named(name, wanted) or [name], mask)
     return found
 
 

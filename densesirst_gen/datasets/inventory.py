@@ -23,21 +23,36 @@ from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
 LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
 CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
-OTHER_IMAGES = (".gif", ".jp2", ".avif", ".heic")
-ARRAYS = (".npy", ".npz", ".mat", ".h5", ".pt", ".pth", ".pkl")
+OTHER_IMAGES = (
+    *(".gif", ".jp2", ".j2k", ".jxl", ".avif", ".heic", ".jfif", ".jpe", ".tga", ".exr", ".hdr"),
+    *(".raw", ".bin", ".dat", ".img", ".pbm", ".pam", ".pfm", ".dcm", ".nii", ".dng", ".psd"),
+    *(".svg", ".fff", ".rjpg", ".ras", ".sgi", ".ico", ".dds"),
+)
+ARRAYS = (
+    *(".npy", ".npz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".parquet"),
+    *(".xlsx", ".xls", ".ods", ".tfrecord", ".record", ".rec", ".lmdb", ".mdb"),
+)
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z")
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".seq")
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".seq", ".csq", ".ptw", ".wmv", ".mpg", ".mpeg", ".m4v"),
+    *(".webm", ".flv", ".h264", ".h265", ".ravi", ".sfmov"),
+)
+TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".toml", ".tsv")
+"""Suffixes of files that may say where targets are or what part a scene is in."""
 MASK_WORD = re.compile(
     r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
 )
+MASK_NAME = re.compile(r"(masks?|labels?|gt|seg|ground_?truth)([_-]|$)", re.I)
 SKY_WORD = re.compile(r"sky", re.I)
-TOKEN = re.compile(r"[_-][A-Za-z]*\d{0,3}$")
+TOKEN = re.compile(r"[_. -][A-Za-z]*\d{0,3}$")
 N_SAMPLED = 8
 N_SAMPLED_IN_ALL = 400
 N_ALIKE = 64
 HEAD_BYTES = 4096
 LABELS = ("COCO", "VOC", "YOLO", "labelme", "CVAT", "HF")
 """Kinds of files that say where targets are, beside masks."""
+Looks = dict[Path, bool | None]
+"""Whether images look like masks; None for blank ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +69,15 @@ class Group:
         What all their stems end with, where files of another kind lie in the same folder.
     is_mask : bool
         Two-valued by its sample; by its name where the sample is blank.
+    like_masks : tuple of Path
+        Of the sample of images those of two values.
     """
 
     folder: str
     files: dict[str, Path]
     token: str = ""
     is_mask: bool = False
+    like_masks: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
@@ -90,6 +108,8 @@ class Inventory:
         What nothing here reads: images of other formats, arrays, archives, videos; by suffix.
     skipped : tuple of str
         Folders of operating systems that were not entered.
+    texts : tuple of Path
+        Of suffixes of `TEXTS`, and of none of the kinds of labels.
     """
 
     root: Path
@@ -98,6 +118,7 @@ class Inventory:
     lists: tuple[Path, ...] = ()
     others: dict[str, list[Path]] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    texts: tuple[Path, ...] = ()
 
     def relative(self, path: Path) -> str:
         """POSIX path below the root."""
@@ -140,6 +161,7 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
     others: dict[str, list[Path]] = defaultdict(list)
     kinds = _LabelKinds()
     lists: list[Path] = []
+    texts: list[Path] = []
     skipped: list[str] = []
     for folder, entry in _walk(root, "", skipped, ()):
         if ignore and is_ignored(f"{folder}/{entry.name}".lstrip("/"), ignore):
@@ -151,10 +173,13 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
             labels[kind].append(path)
         elif suffix in LIST_SUFFIXES:
             lists.append(path)
+        elif suffix in TEXTS:
+            texts.append(path)
         elif suffix in OTHER_IMAGES + ARRAYS + ARCHIVES + VIDEOS:
             others[suffix].append(path)
     groups = tuple(_groups(folders))
-    return Inventory(root, groups, dict(labels), tuple(lists), dict(others), tuple(skipped))
+    found = (dict(labels), tuple(lists), dict(others), tuple(skipped), tuple(texts))
+    return Inventory(root, groups, *found)
 
 
 def is_ignored(path: str, globs: Collection[str]) -> bool:
@@ -227,16 +252,45 @@ def _add(
 def _groups(folders: dict[str, dict[str, Path]]) -> Iterator[Group]:
     n_each = max(2, min(N_SAMPLED, N_SAMPLED_IN_ALL // max(len(folders), 1)))
     for folder in sorted(folders):
-        tokens = _by_token(folders[folder])
-        votes = {token: _vote(files, n_each) for token, files in tokens.items()}
-        beside = False in votes.values()
-        parts = [
-            Group(folder, files, token, _is_mask(folder, token if beside else "", votes[token]))
-            for token, files in tokens.items()
-        ]
-        if len({part.is_mask for part in parts}) == 1:
-            parts = [Group(folder, folders[folder], "", parts[0].is_mask)]
-        yield from parts
+        if masks := _named_masks(folders[folder], n_each):
+            yield Group(folder, masks, is_mask=True)
+        yield from _by_kind(folder, folders[folder], masks, n_each)
+
+
+def _by_kind(
+    folder: str, all_files: dict[str, Path], masks: Collection[str], n: int
+) -> Iterator[Group]:
+    """The files of a folder that are no masks by their names, as one group or two."""
+    files = {stem: path for stem, path in all_files.items() if stem not in masks}
+    tokens = _by_token(files)
+    looks = {token: _looks(found, n) for token, found in tokens.items()}
+    votes = {token: _vote(look) for token, look in looks.items()}
+    beside = False in votes.values()
+    parts = [
+        _group(folder, found, token, looks[token], beside=beside) for token, found in tokens.items()
+    ]
+    if len({part.is_mask for part in parts}) == 1:
+        alike = tuple(path for part in parts for path in part.like_masks)
+        parts = [Group(folder, files, "", parts[0].is_mask, alike)]
+    yield from parts
+
+
+def _group(folder: str, files: dict[str, Path], token: str, looks: Looks, *, beside: bool) -> Group:
+    if _is_mask(folder, token if beside else "", _vote(looks)):
+        return Group(folder, files, token, is_mask=True)
+    return Group(folder, files, token, like_masks=tuple(p for p, look in looks.items() if look))
+
+
+def _named_masks(files: dict[str, Path], n: int) -> dict[str, Path]:
+    """Masks beside images that their names begin with or are: ``mask_a`` beside ``a``."""
+    named = {stem: path for stem, path in files.items() if MASK_NAME.match(stem)}
+    others = {stem: path for stem, path in files.items() if stem not in named}
+    if not named or not others or _vote(_looks(others, n)) is not False:
+        return {}
+    looks = _looks(named, n)
+    if len(looks) == len(named):
+        return {stem: path for stem, path in named.items() if looks[path]}
+    return named if _vote(looks) else {}
 
 
 def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
@@ -256,11 +310,17 @@ def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
     return dict(parts)
 
 
-def _vote(files: dict[str, Path], n: int) -> bool | None:
-    """Whether most of a sample look like masks; None if all of it is blank."""
+def _looks(files: dict[str, Path], n: int) -> Looks:
+    """Of a sample whether each looks like a mask; None for a blank one."""
     paths = list(files.values())
-    sample = random.Random(0).sample(paths, min(n, len(paths)))
-    votes = Counter(map(looks_like_mask, sample))
+    return {
+        path: looks_like_mask(path) for path in random.Random(0).sample(paths, min(n, len(paths)))
+    }
+
+
+def _vote(looks: Looks) -> bool | None:
+    """Whether most of a sample look like masks; None if all of it is blank."""
+    votes = Counter(looks.values())
     return votes[True] > votes[False] if votes[True] or votes[False] else None
 
 

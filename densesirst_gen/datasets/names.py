@@ -64,11 +64,25 @@ class SceneNames:
     def listed(self, line: str) -> tuple[str, ...]:
         """The scenes that a line of a list means; empty if none, or if it may be any of several.
 
-        A name or a path, quoted or not, and columns behind it do not matter. The path of a folder,
-        or of a stack of frames, stands for all scenes in it.
+        A name or a path, quoted or not, and columns behind it do not matter, unless each of them
+        names a scene: then the line is a list. The path of a folder, or of a stack of frames,
+        stands for all scenes in it.
         """
         if line in self.names:  # also one that ends with a blank
             return (line,)
+        if (exact := without_suffixes(_plain(line))) in self.names:
+            return (exact,)
+        return self._in_every_column(line) or self._in_first_column(line)
+
+    def _in_every_column(self, line: str) -> tuple[str, ...]:
+        """The scenes of a line in which all words name some, such as ``f0 f1 f2``."""
+        words = [_plain(word) for word in re.split(r"[\s,;]+", _plain(line)) if _plain(word)]
+        if len(words) < 2 or any(whole_number(word) is not None for word in words):
+            return ()
+        found = [self.find(word) for word in words]
+        return tuple(dict.fromkeys(name for name in found if name)) if all(found) else ()
+
+    def _in_first_column(self, line: str) -> tuple[str, ...]:
         for text in _columns(line):
             inner = "/".join(p for p in text.split("/") if not KIND.match(p.casefold()))
             outer = STACK.sub("", inner)

@@ -6,19 +6,15 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import Group, Inventory
+from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
-ENDS = re.compile(r"([_-](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
+ENDS = re.compile(r"([_. -](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
-IMAGE_WORD = re.compile(
-    r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|data|pictures?)$", re.I
-)
-BEST_WORD = re.compile(r"^(masks?|labels?|gt|gts|annotations|ground_?truth)$", re.I)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +29,15 @@ class Pairing:
         Masks of which there is no image.
     rivals : tuple of str
         Folders of masks that were not taken, as nearer ones hold masks of the same images.
+    doubles : tuple of str
+        Folders of images that were not taken, as nearer ones have the same masks.
     """
 
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     orphans: tuple[Path, ...] = ()
     rivals: tuple[str, ...] = ()
+    doubles: tuple[str, ...] = ()
 
 
 def pair(inventory: Inventory) -> Pairing:
@@ -47,23 +46,32 @@ def pair(inventory: Inventory) -> Pairing:
     A mask belongs to an image if their stems are the same, but for what marks masks (``_pixels0``,
     ``_mask``, ``gt_``) or tells images from masks in one folder; of several the one whose folder
     is nearest to the image's. A scene's name is the path of its image without the folder that
-    tells images from masks: ``train/images/a`` is ``train/a``.
+    tells images from masks: ``train/images/a`` is ``train/a``. Of folders of images that share
+    masks, such as results or another camera, one is read.
+
+    Raises
+    ------
+    DatasetError
+        If folders of images share masks, and none is nearer to these or alone called after images.
     """
+    owners = owners_of(
+        [(group, list(_nearest_first(group, inventory.masks))) for group in inventory.images]
+    )
     taken: dict[Path, Path] = {}
     used: set[str] = set()
     folders: dict[str, str] = {}
-    for group in inventory.images:
-        for other, found in _nearest_first(group, inventory.masks):
+    for group, others in owners.kept:
+        for other, found in others:
             taken |= found
             used.add(other.folder)
             folders.setdefault(group.folder, other.folder)
-    images = _named(inventory.images, folders)
+    images = _named([group for group, _ in owners.kept], folders)
     masks = {name: taken[path] for name, path in images.items() if path in taken}
     claimed = set(taken.values())
     left = [(g, p) for g in inventory.masks for p in g.files.values() if p not in claimed]
     rivals = {g.label for g, p in left if g.folder not in used and _has_image(g, p, inventory)}
     orphans = tuple(p for g, p in left if g.label not in rivals)
-    return Pairing(images, masks, orphans, tuple(sorted(rivals)))
+    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles)
 
 
 def several_sets(inventory: Inventory) -> list[str]:
@@ -97,12 +105,19 @@ def _nearest_first(
 ) -> Iterator[tuple[Group, dict[Path, Path]]]:
     """Image -> mask, for each group of masks that has some of the images not yet found."""
     left = group.by_key()
-    for other in sorted(masks, key=lambda m: (_distance(group.folder, m.folder), m.folder)):
+    for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), m.folder)):
         if not left:
             return
-        if found := _of_group(other.by_key(), left):
+        if found := _of_group(other.by_key(), left) or _only_two(group, other):
             yield other, {left[key]: path for key, path in found.items()}
             left = {key: path for key, path in left.items() if key not in found}
+
+
+def _only_two(images: Group, masks: Group) -> dict[str, Path]:
+    """The one mask of a folder for its one image, whatever these are called."""
+    if images.folder != masks.folder or len(images.files) != 1 or len(masks.files) != 1:
+        return {}
+    return dict(zip(images.by_key(), masks.files.values(), strict=True))
 
 
 def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:
@@ -113,21 +128,6 @@ def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path
     plain = dict(in_one_form(plain, images))
     rest = {key: plain[key] for key in images if key not in found and key in plain}
     return found | rest
-
-
-@lru_cache(maxsize=1 << 18)
-def _distance(images: str, masks: str) -> tuple[int, int]:
-    """How far two folders are from each other; folders called masks come first."""
-    a, b = PurePosixPath(images).parts, PurePosixPath(masks).parts
-    common = 0
-    while common < min(len(a), len(b)) and a[common] == b[common]:
-        common += 1
-    tail = 0
-    while tail < min(len(a), len(b)) - common and a[-1 - tail] == b[-1 - tail]:
-        tail += 1
-    apart = max(len(a), len(b)) - common - tail
-    named = any(BEST_WORD.match(part) for part in b[common : len(b) - tail])
-    return apart, 0 if named else 1
 
 
 def _named(groups: Iterable[Group], folders: dict[str, str]) -> dict[str, Path]:

@@ -199,6 +199,18 @@ def folder_splits(names: Mapping[str, str]) -> Splits:
     return {part: tuple(members) for part, members in splits.items()}
 
 
+def name_splits(names: Iterable[str]) -> Splits:
+    """Splits by the names of scenes themselves: ``train_0001``, ``test_0001``.
+
+    Empty unless every name says a part, some train and some val or test.
+    """
+    parts = {name: part_of(name) for name in names}
+    said = set(parts.values())
+    if "" in said or not said & {"train", "trainval"} or not said & {"val", "test"}:
+        return {}
+    return {part: tuple(n for n, p in parts.items() if p == part) for part in sorted(said)}
+
+
 # ---- who may give targets
 
 

@@ -405,6 +405,7 @@ def _head(data: bytes, kind: str) -> Head:
         return Head(*tiff_size(data), tiff_depth(data), False)
     image = identify(data, kind)
     is_plain = image.mode in ("L", "I;16") and kind in ("PNG", "BMP")
+    is_plain = is_plain and getattr(image, "n_frames", 1) == 1
     return Head(image.height, image.width, DEPTHS.get(image.mode, "8 bit"), is_plain)
 
 

@@ -20,6 +20,9 @@ from densesirst_gen.files.raster import CodecError, Raster, check_size
 from densesirst_gen.files.tiff_parts import BYTE_CODECS, read_parts
 from densesirst_gen.files.tiff_stack import note_on_others, pages_of
 
+SEPARATE = 2
+GUESSED = re.compile(r'\{"shape": \[[34], \d+, \d+\]\}')
+"""What tifffile writes of arrays of 3 or 4 planes of whose meaning it was told nothing."""
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = range(4)
 COLOURS = {0: "white is zero", 1: "gray", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK"}
 COLOURS |= {6: "YCbCr", 8: "CIELab", 9: "ICCLab", 32803: "colour filter array"}
@@ -55,6 +58,7 @@ def read_tiff(data: bytes, max_pixels: int) -> Raster | None:
             return None
         _check_readable(page)
         samples = read_parts(page, data, byte_order)
+        _check_guessed_colours(page, samples)
         raster = _raster(page, samples)
         notes += _orientation_notes(page)
     return Raster(raster.pixels, (*notes, *raster.notes), raster.indices, raster.nodata)
@@ -139,6 +143,17 @@ def _check_readable(page: Any) -> None:
         raise CodecError(f"{described(page)}: not supported")
     if page.predictor not in (1, 2, 3) or (page.predictor == 3 and kind != 3):
         raise CodecError(f"{described(page)}, predictor {page.predictor}: not supported")
+
+
+def _check_guessed_colours(page: Any, samples: np.ndarray) -> None:
+    """CodecError for 3 or 4 planes that tifffile took for colours unasked; they may be frames."""
+    planes = page.photometric == RGB and page.planarconfig == SEPARATE
+    if planes and GUESSED.match(page.description or "") and (samples != samples[..., :1]).any():
+        raise CodecError(
+            f"{described(page)}, {samples.shape[2]} planes of which tifffile can't tell whether "
+            "they are colours or frames: write frames with photometric='minisblack', colours with "
+            "the channels last"
+        )
 
 
 def _raster(page: Any, samples: np.ndarray) -> Raster:

@@ -34,6 +34,9 @@ FULL = 0.9
 MOST_SAMPLED = 1 << 18
 """Pixels of an image from which quantiles are taken."""
 ABSENT = (-9999.0, -32768.0)
+ABSENT_IF_MANY = (0.0, -273.15, -999.0)
+"""Floats that may be measured, so that a few pixels of them tell nothing."""
+MANY = 9
 HUGE = 1e30
 """Floats beyond it mean no data in every format of geodata."""
 
@@ -149,9 +152,9 @@ def _smoothed(image: np.ndarray, void: np.ndarray | None, data: np.ndarray) -> n
 def absent_values(image: np.ndarray) -> tuple[float, ...]:
     """Values of an image that plainly mean no data.
 
-    Of float32 those beyond +-1e30, and -9999 and -32768 where they lie apart; of uint16 0 and 65535
-    where they lie apart and are more than a few pixels. Apart: further from all other values than
-    these are from each other, outliers left out. Of uint8 none.
+    Of float32 those beyond +-1e30, -9999 and -32768 where they lie apart, and 0, -273.15 and -999
+    where they lie apart and are more than a few pixels, as 0 and 65535 of uint16. Apart: further
+    from all other values than these are from each other, outliers left out. Of uint8 none.
 
     Parameters
     ----------
@@ -160,10 +163,12 @@ def absent_values(image: np.ndarray) -> tuple[float, ...]:
     if image.dtype == np.float32:
         finite = image[np.isfinite(image)]
         huge = np.unique(finite[np.abs(finite) > HUGE])
-        known = [v for v in ABSENT if _lies_apart(finite[np.abs(finite) <= HUGE], v, 1)]
+        finite = finite[np.abs(finite) <= HUGE]
+        known = [v for v in ABSENT if _lies_apart(finite, v, 1)]
+        known += [v for v in ABSENT_IF_MANY if _lies_apart(finite, v, MANY)]
         return (*map(float, huge), *known)
     if image.dtype == np.uint16:
-        return tuple(v for v in (0.0, 65535.0) if _lies_apart(image, v, 9))
+        return tuple(v for v in (0.0, 65535.0) if _lies_apart(image, v, MANY))
     return ()
 
 

@@ -106,7 +106,17 @@ def check_forms(
     chosen = [scene for scene in scenes if len(found.get(scene.name, ()))]
     chosen = chosen[:: max(1, -(-len(chosen) // N_SAMPLED))]
     samples = [s for scene in chosen if (s := _sample(scene, found[scene.name])) is not None]
-    return [*_form_notes(source, samples, told), *_outside_notes(source, samples, told)]
+    notes = [*_form_notes(source, samples, told), *_outside_notes(source, samples, told)]
+    return [*notes, *_flat_notes(source, found, told)]
+
+
+def _flat_notes(source: Path, found: Mapping[str, FoundBoxes], told: str) -> list[str]:
+    """Boxes without an area, which overlap nothing."""
+    sides = [part.boxes[:, 2:] - part.boxes[:, :2] for part in found.values() if len(part)]
+    flat = sum(int((side <= 0).any(axis=1).sum()) for side in sides)
+    n = sum(len(side) for side in sides)
+    what = f"{source}: {flat} of {n} {told} have no width or no height, and overlap nothing"
+    return [what] if flat else []
 
 
 def _check_fractions(source: Path, found: Mapping[str, FoundBoxes], told: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ import numpy as np
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES, read_array
 from densesirst_gen.files.codec import BRIGHTNESS, TRUE_COLOUR, read_image
+
+N_SAMPLED = 8
+MOST = 0.5
 
 
 class Meaning(NamedTuple):
@@ -49,6 +52,29 @@ def meaning_of(paths: Iterable[Path]) -> Meaning:
     paths : iterable of Path
         Of one detector.
     """
+    maps = list(paths)
+    found = _meaning(maps)
+    return found._replace(notes=(*found.notes, *_inverted(maps, found)))
+
+
+def _inverted(paths: Sequence[Path], meaning: Meaning) -> list[str]:
+    """A note if most maps of a sample find something nearly everywhere."""
+    sample = paths[:: max(1, len(paths) // N_SAMPLED)][:N_SAMPLED]
+    white = [path for path in sample if _share_on(read_values(path), meaning) > MOST]
+    if 2 * len(white) <= len(sample):
+        return []
+    return [
+        f"{len(white)} of {len(sample)} maps looked at are white in more than {MOST:.0%} of their "
+        f"pixels, such as {white[0].name}: are they inverted? what is found must be white"
+    ]
+
+
+def _share_on(values: np.ndarray, meaning: Meaning) -> float:
+    middle = 0.5 if meaning.zero_one else DEPTHS.get(values.dtype, 1) / 2
+    return float(np.count_nonzero(values > middle)) / max(values.size, 1)
+
+
+def _meaning(paths: Iterable[Path]) -> Meaning:
     peak, n_maps = 0, 0
     for path in paths:
         values = read_values(path)
