@@ -237,6 +237,7 @@ def make_dataset(
     masks: Sequence[Mapping[str, Path]] = (),
     skies: Sequence[Mapping[str, Path]] = (),
     paired: Mapping[str, Path] | None = None,
+    paired_skies: Mapping[str, Path] | None = None,
     splits: Splits | None = None,
     remarks: Iterable[str] = (),
 ) -> Dataset:
@@ -250,8 +251,8 @@ def make_dataset(
         By scene name; each frame of a stack becomes a scene of its own, see `in_frames`.
     masks, skies : sequence of mappings of str to Path
         The files of some folders, by stem; where several have a mask of a scene, the first counts.
-    paired : mapping of str to Path, optional
-        Masks by scene name, in place of `masks`, where they are known already.
+    paired, paired_skies : mapping of str to Path, optional
+        Masks by scene name, in place of `masks` and `skies`, where they are known already.
     splits : dict of str to tuple of str, optional
         Of scenes, frames among them.
     remarks : iterable of str
@@ -266,7 +267,8 @@ def make_dataset(
     if not images:
         raise DatasetError(f"{root}: no images in the {layout} layout")
     of_targets = masks_in_frames(_paired(masks, images) if paired is None else paired, images)
-    of_sky = masks_in_frames(_paired(skies, images), images)
+    sky_masks = _paired(skies, images) if paired_skies is None else paired_skies
+    of_sky = masks_in_frames(sky_masks, images)
     found = in_frames(images)
     check_names(found)
     scenes = [

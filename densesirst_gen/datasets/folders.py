@@ -45,7 +45,13 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     splits = splits_of(inventory, in_frames(pairing.images))
     remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))
     return make_dataset(
-        root, "folders", pairing.images, paired=pairing.masks, splits=splits, remarks=remarks
+        root,
+        "folders",
+        pairing.images,
+        paired=pairing.masks,
+        paired_skies=pairing.skies,
+        splits=splits,
+        remarks=remarks,
     )
 
 

@@ -301,6 +301,7 @@ def _by_token(files: dict[str, Path]) -> dict[str, dict[str, Path]]:
         end for stem, end in ends.items() if heads[head := stem[: -len(end)]] > 1 or head in files
     )
     tokens = [token for token, n in paired.items() if n * 4 >= len(files)]
+    tokens = [token for token in tokens if re.search("[A-Za-z]", token)] or tokens
     if not tokens:
         return {"": files}
     parts: dict[str, dict[str, Path]] = defaultdict(dict)

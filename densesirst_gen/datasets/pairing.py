@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,8 @@ class Pairing:
         Folders of masks that were not taken, as nearer ones hold masks of the same images.
     doubles : tuple of str
         Folders of images that were not taken, as nearer ones have the same masks.
+    skies : dict of str to Path
+        Masks of the sky, by scene name.
     """
 
     images: dict[str, Path] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Pairing:
     orphans: tuple[Path, ...] = ()
     rivals: tuple[str, ...] = ()
     doubles: tuple[str, ...] = ()
+    skies: dict[str, Path] = field(default_factory=dict)
 
 
 def pair(inventory: Inventory) -> Pairing:
@@ -71,7 +74,23 @@ def pair(inventory: Inventory) -> Pairing:
     left = [(g, p) for g in inventory.masks for p in g.files.values() if p not in claimed]
     rivals = {g.label for g, p in left if g.folder not in used and _has_image(g, p, inventory)}
     orphans = tuple(p for g, p in left if g.label not in rivals)
-    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles)
+    skies = _skies([group for group, _ in owners.kept], images, inventory)
+    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles, skies)
+
+
+def _skies(
+    groups: Sequence[Group], images: dict[str, Path], inventory: Inventory
+) -> dict[str, Path]:
+    """Masks of the sky, where no two images would share one."""
+    pairs = [
+        pair
+        for group in groups
+        for _, found in _nearest_first(group, inventory.skies)
+        for pair in found.items()
+    ]
+    counts = Counter(sky for _, sky in pairs)
+    of_image = {image: sky for image, sky in pairs if counts[sky] == 1}
+    return {name: of_image[path] for name, path in images.items() if path in of_image}
 
 
 def several_sets(inventory: Inventory) -> list[str]:

@@ -27,6 +27,7 @@ def write(path: Path, *, is_mask: bool, seed: int = 0) -> None:
         ("f{}.png", "gt_f{}.bmp"),
         ("f{}.png", "label-f{}.png"),
         ("f{}.png", "f{}.gt.png"),
+        ("f_{}.png", "f_{}_mask.png"),
         ("f{}.png", "f{} mask.png"),
         ("s{}/image.png", "s{}/mask.png"),
         ("s{}/img.png", "s{}/label.png"),
@@ -61,6 +62,16 @@ def test_what_looks_like_a_mask_among_images_is_told(tmp_path: Path) -> None:
     write(tmp_path / "other.png", is_mask=True)
     expected = "images of two values, as masks are: 1 file such as other.png of those looked at"
     assert expected in read_dataset(tmp_path).notes()
+
+
+def test_masks_in_a_folder_called_after_the_sky_are_the_sky(tmp_path: Path) -> None:
+    for k in range(2):
+        write(tmp_path / f"images/f{k}.png", is_mask=False, seed=k)
+        write(tmp_path / f"masks/f{k}.png", is_mask=True, seed=k)
+        write(tmp_path / f"sky_masks/f{k}.png", is_mask=True, seed=5)
+    scenes = read_dataset(tmp_path).scenes
+    assert [scene.sky and scene.sky.parent.name for scene in scenes] == ["sky_masks"] * 2
+    assert [scene.mask and scene.mask.parent.name for scene in scenes] == ["masks"] * 2
 
 
 def test_images_of_two_values_only_are_not_taken_apart(tmp_path: Path) -> None:
