@@ -12,6 +12,7 @@ from typing import Any
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.copies import copies
+from densesirst_gen.datasets.paths import examples
 from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes, held_back
@@ -97,6 +98,29 @@ def make_library(
     merged = [entry for name in sorted(entries) for entry in entries[name]]
     library = stack_entries(merged, kind, dict(sorted(left_out.items())), dataset.counts)
     return filled(library, dataset.root)
+
+
+def held_back_note(library: TargetLibrary, dataset: Dataset) -> str:
+    """Of a library of targets that was given: which are called like scenes that are held back.
+
+    Empty where there are none, and for libraries of another kind, see `frames_note`.
+
+    Parameters
+    ----------
+    library : TargetLibrary
+    dataset : Dataset
+        That it is pasted into.
+    """
+    held = held_back(dataset) if library.kind == "targets" else set()
+    scenes = [source.rpartition("#")[0] for source in library.sources.tolist()]
+    found = [scene for scene in scenes if scene in held]
+    if not found:
+        return ""
+    return (
+        f"{len(found)} of {len(library)} targets of the library are of scenes called like some "
+        f"that the backgrounds hold back ({examples(dict.fromkeys(found))}): if they are these, "
+        "what is built shows test targets"
+    )
 
 
 def frames_note(library: TargetLibrary, dataset: Dataset) -> str:

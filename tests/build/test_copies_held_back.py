@@ -45,7 +45,8 @@ def test_a_copy_of_a_test_image_gives_no_target(tmp_path: Path, data: Path) -> N
     assert donors(tmp_path / "t.npz") == {"b"}
     assert LEFT_OUT in said
     out = tmp_path / "built"
-    run("build", "-b", data, "-o", out, "--region", "anywhere")
+    said = run("build", "-b", data, "-o", out, "--region", "anywhere").stderr
+    assert "note: 1 images of donors are held back under other names" in said
     assert donors(out / "library.npz") == {"b"}
 
 
@@ -70,3 +71,14 @@ def test_what_is_shared_by_merged_sets_gives_no_target(tmp_path: Path, data: Pat
 def test_without_copies_nothing_is_left_out(tmp_path: Path, data: Path) -> None:
     assert "left out: none" in run("library", "extract", data, "-o", tmp_path / "t.npz").stdout
     assert donors(tmp_path / "t.npz") == {"a", "b"}
+
+
+def test_a_library_of_test_scenes_is_told_of(tmp_path: Path, data: Path) -> None:
+    library, plain = tmp_path / "test.npz", tmp_path / "train.npz"
+    run("library", "extract", data, "-o", library, "--split", data / "splits/test.txt")
+    run("library", "extract", data, "-o", plain)
+    build = ("build", "-b", data, "--region", "anywhere", "--library")
+    said = run(*build, library, "-o", tmp_path / "one").stderr
+    assert "note: 2 of 2 targets of the library are of scenes called like some" in said
+    assert "(c, d)" in said
+    assert "called like" not in run(*build, plain, "-o", tmp_path / "two").stderr
