@@ -78,3 +78,10 @@ def test_datasets_are_not_merged_into_one_of_them(tmp_path: Path, data: Path, pl
     said = run("merge", other, data, "-o", data / place, "--to", "masks", code=REFUSED).stderr
     assert f"{data / place}, which is to be written, and {data}" in said
     assert [scene.name for scene in read_dataset(data).scenes] == ["a", "b"]
+
+
+def test_detections_are_not_written_among_the_images(tmp_path: Path, data: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    out = data / "images/found"
+    said = run("detect", "-c", tmp_path, "-i", data / "images", "-o", out, code=REFUSED).stderr
+    assert f"{out}, which is to be written, and {data / 'images'}" in said
