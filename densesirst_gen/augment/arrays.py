@@ -26,7 +26,14 @@ import numpy as np
 from scipy import ndimage
 
 from densesirst_gen.augment.levels import assumed_span, known_reach, known_span
-from densesirst_gen.augment.lists import append, check_rows, label_column, shown, table
+from densesirst_gen.augment.lists import (
+    append,
+    check_rows,
+    label_column,
+    look_at_pixels,
+    shown,
+    table,
+)
 from densesirst_gen.augment.masks import checked_mask, is_label_image, look_at_numbers, paste_mask
 from densesirst_gen.augment.pasted import pasted
 from densesirst_gen.paste.library import TargetLibrary
@@ -154,6 +161,7 @@ def taken(
     value = 1 if mask is None else -1
     if arrays.get("bboxes") is not None:
         boxes = table("bboxes", arrays["bboxes"])
+        look_at_pixels(boxes, shape)
         is_known = mask is not None and labels.any()
         cover(labels, boxes[~_drawn(labels, boxes)] if is_known else boxes, value)
     if arrays.get("points") is not None:

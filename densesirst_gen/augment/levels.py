@@ -81,7 +81,10 @@ def checked_span(span: Any) -> tuple[float, float] | None:
     """A span as two floats; ValueError unless it is (black, white) with black < white."""
     if span is None:
         return None
-    pair = tuple(float(v) for v in span)
+    try:
+        pair = tuple(float(v) for v in span)
+    except (TypeError, ValueError):
+        pair = ()
     if len(pair) != 2 or not -math.inf < pair[0] < pair[1] < math.inf:
         raise ValueError(f"span must be (black, white) with black < white, got {span!r}")
     return pair[0], pair[1]

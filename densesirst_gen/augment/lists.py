@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from densesirst_gen.augment.notices import tell_once
+
 COLUMNS = {"bboxes": 4, "points": 2}
 PER_IMAGE = frozenset(
     {
@@ -35,9 +37,36 @@ def shown(value: Any) -> str:
     return type(value).__name__
 
 
+def as_array(name: str, rows: Any) -> np.ndarray:
+    """A list as an array; ValueError, with its name, if its rows differ in length."""
+    try:
+        return np.asarray(rows)
+    except ValueError as error:
+        raise ValueError(f"{name} must have rows of one length ({error})") from None
+
+
+def look_at_pixels(boxes: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Warn once of boxes that seem to be fractions of the image, and are taken for pixels.
+
+    Parameters
+    ----------
+    boxes : ndarray, (N, 4)
+    shape : tuple of int
+        Of the image.
+    """
+    is_unit = boxes.size > 0 and boxes.min() >= 0 and boxes.max() <= 1 < min(shape)
+    if is_unit and (boxes != np.rint(boxes)).any():
+        tell_once(
+            "bboxes",
+            f"bboxes such as {boxes[0].tolist()} lie within 0 and 1, in an image of {shape[0]} x "
+            f"{shape[1]}: they are taken for pixels, as new ones are; multiply fractions by width "
+            "and height",
+        )
+
+
 def table(name: str, rows: Any) -> np.ndarray:
     """Boxes (N, 4) or points (N, 2) as an array; ValueError if they are none."""
-    values, n_columns = np.asarray(rows), COLUMNS[name]
+    values, n_columns = as_array(name, rows), COLUMNS[name]
     if values.size == 0:
         return values.reshape(0, n_columns)
     if values.ndim != 2 or values.shape[1] != n_columns or values.dtype.kind not in "iuf":
@@ -132,7 +161,7 @@ def label_column(name: str, given: Any, label: Any, n: int) -> np.ndarray:
     ValueError
         If they are no such numbers, or `label` can't be one of them.
     """
-    labels = np.asarray(given)
+    labels = as_array(name, given)
     if labels.ndim != 1 and labels.shape[1:] != (1,):
         raise ValueError(
             f"{name} must be (N,), a class number for each target, got {shown(labels)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.build.aggregates import DISTRIBUTIONS, finish
-from densesirst_gen.build.donors import frames_note, make_library
+from densesirst_gen.build.donors import COPY, frames_note, held_back_note, make_library
 from densesirst_gen.build.finished import finished_summary
 from densesirst_gen.build.inputs import INPUTS, check_inputs, input_scenes, noted_inputs
 from densesirst_gen.build.names import check_output_names, windows_note
@@ -105,7 +105,7 @@ def build_dataset(
         if dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) / LIBRARY
             made = given()
-            _tell_frames(made, dataset, tell)
+            _tell_library(made, dataset, tell)
             made.save(scratch)
             plan = partial(produce, recipe=recipe, library=scratch, out=None, store=store)
             tasks = (Task(source, copy) for source in sources for copy in range(recipe.copies))
@@ -125,7 +125,7 @@ def build_dataset(
         except LibraryError:
             folder.abandon()
             raise
-        _tell_frames(load_library(path), dataset, tell)
+        _tell_library(load_library(path), dataset, tell)
         make = partial(produce, recipe=recipe, library=path, out=out, store=store, device=device)
         done = _done(folder, sources, recipe.copies, run)
         todo = _tasks(folder, sources, recipe.copies, done)
@@ -165,9 +165,11 @@ def _library(
     return make_library(dataset, config.library_kind, patch_px=config.patch_px, run=run)
 
 
-def _tell_frames(library: TargetLibrary, dataset: Dataset, tell: Callable[[str], object]) -> None:
-    if note := frames_note(library, dataset):
+def _tell_library(library: TargetLibrary, dataset: Dataset, tell: Callable[[str], object]) -> None:
+    if note := frames_note(library, dataset) or held_back_note(library, dataset):
         tell(note)
+    if n := library.left_out.get(COPY):
+        tell(f"{n} images of donors are held back under other names, and give nothing")
 
 
 def _done(

@@ -11,6 +11,8 @@ from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.copies import copies
+from densesirst_gen.datasets.paths import examples
 from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import donor_scenes, held_back
@@ -30,6 +32,8 @@ from densesirst_gen.scene.scene import SceneError
 
 KINDS = ("targets", "frames")
 """Of libraries that are made; others are only read."""
+COPY = "copy of an image that is held back"
+"""Why a scene gives nothing."""
 
 
 def make_library(
@@ -80,20 +84,43 @@ def make_library(
         raise LibraryError(_not_made(kind))
     if kind == "targets" and held_back_too:
         raise LibraryError("targets of images that are held back would leak: only frames may be")
-    donors = _named(dataset, _donors(dataset, kind, names, held_back_too), kind, pattern)
+    all_donors, left_out = _donors(dataset, kind, names, held_back_too)
+    donors = _named(dataset, all_donors, kind, pattern)
     if kind == "targets":
         check_masks(donors, "a library")
         extract = partial(_targets_of, keep=keep)
     else:
         extract = partial(_frame_of, patch_px=patch_px)
     entries: dict[str, list[dict[str, Any]]] = {}
-    left_out = Counter[str]()
     for name, found, rejected in run(extract, donors):
         entries[name] = found
         left_out += rejected
     merged = [entry for name in sorted(entries) for entry in entries[name]]
     library = stack_entries(merged, kind, dict(sorted(left_out.items())), dataset.counts)
     return filled(library, dataset.root)
+
+
+def held_back_note(library: TargetLibrary, dataset: Dataset) -> str:
+    """Of a library of targets that was given: which are called like scenes that are held back.
+
+    Empty where there are none, and for libraries of another kind, see `frames_note`.
+
+    Parameters
+    ----------
+    library : TargetLibrary
+    dataset : Dataset
+        That it is pasted into.
+    """
+    held = held_back(dataset) if library.kind == "targets" else set()
+    scenes = [source.rpartition("#")[0] for source in library.sources.tolist()]
+    found = [scene for scene in scenes if scene in held]
+    if not found:
+        return ""
+    return (
+        f"{len(found)} of {len(library)} targets of the library are of scenes called like some "
+        f"that the backgrounds hold back ({examples(dict.fromkeys(found))}): if they are these, "
+        "what is built shows test targets"
+    )
 
 
 def frames_note(library: TargetLibrary, dataset: Dataset) -> str:
@@ -133,7 +160,8 @@ def _not_made(kind: str) -> str:
 
 def _donors(
     dataset: Dataset, kind: str, names: Iterable[str] | None, held_back_too: bool
-) -> tuple[SceneFile, ...]:
+) -> tuple[tuple[SceneFile, ...], Counter[str]]:
+    """The donors, and how many were left out for being held back under another name."""
     if names is not None:
         chosen = set(names)
         donors = tuple(scene for scene in dataset.scenes if scene.name in chosen)
@@ -141,7 +169,22 @@ def _donors(
         donors = tuple(dataset.scenes) if held_back_too else donor_scenes(dataset)
     if not donors:
         raise LibraryError(_none_left(dataset, kind, chosen=names is not None))
-    return donors
+    return (donors, Counter()) if names or held_back_too else _without_copies(dataset, donors)
+
+
+def _without_copies(
+    dataset: Dataset, donors: tuple[SceneFile, ...]
+) -> tuple[tuple[SceneFile, ...], Counter[str]]:
+    """Donors of which no copy is held back."""
+    held = held_back(dataset)
+    twice = copies(donors, [scene for scene in dataset.scenes if scene.name in held])
+    if len(twice) == len(donors):
+        raise LibraryError(
+            f"{dataset.root}: the images of all {len(donors)} donors are held back under other "
+            f"names, such as that of {donors[0].name}"
+        )
+    left_out = Counter({COPY: len(twice)}) if twice else Counter[str]()
+    return tuple(donor for donor in donors if donor.name not in twice), left_out
 
 
 def _named(

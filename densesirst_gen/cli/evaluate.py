@@ -156,11 +156,14 @@ def evaluate(
         check_installed("matplotlib")
     if checkpoint:
         check_training()
+    from densesirst_gen.datasets.apart import check_not_read
     from densesirst_gen.detection.evaluation.evaluate import Scoring
     from densesirst_gen.detection.evaluation.evaluate import evaluate as scored
     from densesirst_gen.detection.evaluation.predictions import read_predictions
 
     opened = open_dataset(dataset, read_as, hint="--dataset", counts=counts)
+    if json_out and json_out != STDOUT:
+        check_not_read(Path(json_out), (predictions, checkpoint, names), opened)
     chosen = set(select(opened, names, limit))
     files: Sequence[SceneFile] = [f for f in opened.scenes if f.name in chosen]
     with TemporaryDirectory() as folder:

@@ -97,6 +97,7 @@ def library_extract(
 ) -> None:
     """Cut the targets out of a dataset, their local background removed; or shrink its skies."""
     from densesirst_gen.build.donors import frames_note, make_library
+    from densesirst_gen.datasets.apart import check_not_read
     from densesirst_gen.files.atomic import RefusedError, atomic_file
     from densesirst_gen.files.workers import workers
     from densesirst_gen.paste.extract import DEFAULT_FILTER
@@ -105,6 +106,7 @@ def library_extract(
     if out.exists() and not overwrite:
         raise RefusedError(f"{out} exists: --overwrite replaces it")
     dataset = open_dataset(backgrounds, read_as, sky, counts=counts)
+    check_not_read(out, (split,), dataset)
     introduce(dataset, quiet=quiet)
     names = select(dataset, split, None) if split else None
     keep = DEFAULT_FILTER._replace(**{k: v for k, v in limits.items() if v is not None})
@@ -140,6 +142,7 @@ def _check_kind(kind: str, of_targets: Mapping[str, Any], **of_frames: Any) -> N
 @common
 def library_show(file: Path, out: Path | None, quiet: bool, as_json: bool) -> None:
     """Say what is in a library, and draw its contact sheet."""
+    from densesirst_gen.datasets.apart import check_not_read
     from densesirst_gen.files.atomic import write_atomically
     from densesirst_gen.paste.library import TargetLibrary
     from densesirst_gen.paste.sheet import contact_sheet
@@ -147,6 +150,7 @@ def library_show(file: Path, out: Path | None, quiet: bool, as_json: bool) -> No
 
     shown = TargetLibrary.load(file)
     sheet = out or file.with_suffix(".png")
+    check_not_read(sheet, (file,))
     write_atomically(sheet, png(contact_sheet(shown)))
     _tell_library(shown, sheet, quiet=quiet, as_json=as_json)
 

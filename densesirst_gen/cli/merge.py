@@ -51,6 +51,7 @@ def merge(
     ones. Lists of training stay lists of training, what is held back stays held back. Images are
     numbered anew. The rest is as in convert.
     """
+    from densesirst_gen.datasets.apart import check_apart
     from densesirst_gen.labels.convert import convert
     from densesirst_gen.labels.merge import check_shared, merged
     from densesirst_gen.labels.new_folder import check_new
@@ -61,6 +62,7 @@ def merge(
     datasets = [open_dataset(source, hint="A B...") for source in sources]
     for dataset in datasets:
         introduce(dataset, quiet=quiet)
+        check_apart(out, dataset.root, dataset.scenes)
     whole = merged(
         datasets, out.absolute().parent / f"{out.name} of {len(datasets)}", prefix=prefix
     )

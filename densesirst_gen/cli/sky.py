@@ -212,9 +212,11 @@ def sky_export(
 
     In CVAT the task needs the labels sky and not-sky; upload the file as "CVAT for images 1.1".
     """
+    from densesirst_gen.datasets.apart import check_not_read
     from densesirst_gen.sky.exchange import export_sky
 
     dataset = open_dataset(images, read_as, masks, hint="DIR")
+    check_not_read(out, (), dataset)
     introduce(dataset, quiet=quiet)
     n = export_sky(dataset.scenes, to, out, overwrite=overwrite)
     _tell_moved("sky-export", n, out, quiet=quiet, as_json=as_json)

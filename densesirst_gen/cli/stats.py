@@ -127,6 +127,7 @@ def stats(
         if against
         else []
     )
+    _check_outputs((save, html), [*own, *others])
     mine = _measured(folder, own, jobs, quiet)
     other = saved or (_measured(against, others, jobs, quiet) if against else None)
     comparison = _compared(mine, other, seed, probe) if other else None
@@ -145,6 +146,14 @@ def stats(
     elif not quiet:
         click.echo(printable(text_of(mine, comparison)))
     _exit(mine, comparison, fail_over, strict=strict)
+
+
+def _check_outputs(outputs: Sequence[Path | None], files: Sequence[SceneFile]) -> None:
+    """Nothing that is read is written over."""
+    from densesirst_gen.datasets.apart import check_not_read
+
+    for out in filter(None, outputs):
+        check_not_read(out, (path for file in files for path in file.files()))
 
 
 def _check_installed(modules: Sequence[str]) -> None:

@@ -186,12 +186,14 @@ def detect(
     maps/ (probabilities, 16 bits) and masks/.
     """
     check_training()
+    from densesirst_gen.datasets.apart import check_apart
     from densesirst_gen.detection.training.checkpoint import load_checkpoint
     from densesirst_gen.detection.training.detect import detect_into
     from densesirst_gen.detection.training.loop import make_fabric
     from densesirst_gen.detection.training.predict import as_trained
 
     dataset = open_dataset(images, read_as, hint="--images", counts=counts)
+    check_apart(out, dataset.root, dataset.scenes)
     loaded = load_checkpoint(checkpoint)
     with progress_bar(quiet, "batch") as watch:
         found = detect_into(

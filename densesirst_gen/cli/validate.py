@@ -82,6 +82,7 @@ def validate(
     so that all are tight and in one dialect, and writes masks as 0 and 255; what can't be told is
     left, and said. Exit code 4 if something is wrong, or is left; --json has all of it.
     """
+    from densesirst_gen.datasets.apart import check_not_read
     from densesirst_gen.labels.new_folder import check_new
     from densesirst_gen.labels.validate import validate as validated
 
@@ -91,6 +92,8 @@ def validate(
     dataset = open_dataset(folder, read_as, sky, "DIR", counts=counts)
     introduce(dataset, quiet=quiet)
     other = None if against is None else open_dataset(against, hint="--against")
+    if html is not None:
+        check_not_read(html, (), *filter(None, (dataset, other)))
     with progress_bar(quiet) as progress:
         found = validated(dataset, against=other, jobs=jobs, progress=progress)
     if html is not None:

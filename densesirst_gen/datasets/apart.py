@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
-from densesirst_gen.datasets.dataset import SceneFile
+from densesirst_gen.datasets.dataset import Dataset, SceneFile
 from densesirst_gen.files.atomic import RefusedError
 
 
@@ -39,3 +40,24 @@ def check_apart(out: Path, root: Path, scenes: Iterable[SceneFile]) -> None:
     for path in sorted(where):
         if lie_in_each_other(out, path):
             raise RefusedError(f"{out}, which is to be written, and {path}, lie in each other")
+
+
+def check_not_read(out: Path, read: Iterable[Path | None], *datasets: Dataset) -> None:
+    """RefusedError if a file to write would come in the place of one that is read.
+
+    Parameters
+    ----------
+    out : Path
+        Need not exist.
+    read : iterable of Path, optional
+        Files that are read, as far as they are given.
+    *datasets : Dataset
+        Of which the images, masks and skies are read, and the file of annotations.
+    """
+    if not out.exists():
+        return
+    of_scenes = (path for dataset in datasets for s in dataset.scenes for path in s.files())
+    of_sets = (dataset.annotations for dataset in datasets)
+    for path in chain(read, of_sets, of_scenes):
+        if path is not None and path.name == out.name and path.exists() and path.samefile(out):
+            raise RefusedError(f"{out} is read, and would be written over: name another file")

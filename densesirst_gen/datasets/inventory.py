@@ -40,7 +40,7 @@ VIDEOS = (
 TEXTS = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".yaml", ".yml", ".toml", ".tsv")
 """Suffixes of files that may say where targets are or what part a scene is in."""
 MASK_WORD = re.compile(
-    r"mask|label|lable|annot|truth|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
+    r"mask|label|lable|annot|truth|segmentation|(^|[_/-])(gt|gts|seg)([_/-]|$)|_pixels0", re.I
 )
 MASK_NAME = re.compile(r"(masks?|labels?|gt|seg|ground_?truth)([_-]|$)", re.I)
 SKY_WORD = re.compile(r"sky", re.I)
@@ -178,6 +178,10 @@ def take_inventory(root: Path, ignore: Collection[str] = ()) -> Inventory:
         elif suffix in OTHER_IMAGES + ARRAYS + ARCHIVES + VIDEOS:
             others[suffix].append(path)
     groups = tuple(_groups(folders))
+    blank = {path for path in lists if _is_blank_label(path, root)}
+    if blank and not labels and not any(group.is_mask for group in groups):
+        labels["YOLO"] = sorted(blank)
+        lists = [path for path in lists if path not in blank]
     found = (dict(labels), tuple(lists), dict(others), tuple(skipped), tuple(texts))
     return Inventory(root, groups, *found)
 
@@ -367,6 +371,12 @@ def label_kind(path: Path) -> str:
     return _json_kind(path, head)
 
 
+def _is_blank_label(path: Path, root: Path) -> bool:
+    """An empty text in a folder of labels: YOLO's way to say that there is no target."""
+    folders = PurePosixPath(relative_path(path.parent, root)).parts
+    return path.suffix == ".txt" and "labels" in folders and not path.stat().st_size
+
+
 def _is_yolo(head: bytes) -> bool:
     """Lines of a class number and four or more numbers from 0 to 1."""
     lines = head.split(b"\n")[:20]
@@ -386,7 +396,8 @@ def _is_yolo_row(row: list[bytes]) -> bool:
 def _xml_kind(head: bytes) -> str:
     if b"<annotations" in head:
         return "CVAT"
-    return "VOC" if b"<annotation" in head and b"<bndbox" in head else ""
+    is_empty = b"</annotation>" in head and b"<filename" in head and b"<object" not in head
+    return "VOC" if b"<annotation" in head and (b"<bndbox" in head or is_empty) else ""
 
 
 def _json_kind(path: Path, head: bytes) -> str:

@@ -123,7 +123,12 @@ def convert(
     annotated = _annotated(dataset)
     _check_kinds(annotated, to, form)
     made = partial(
-        convert_scene, to=to, dialect=voc_dialect or form.dialect, view8=view8, ignore=allow_loss
+        convert_scene,
+        to=to,
+        dialect=voc_dialect or form.dialect,
+        view8=view8,
+        ignore=allow_loss,
+        is_boxed=any(file.boxes for file in annotated),
     )
     with new_folder(out) as part, workers(jobs, [__name__]) as mapped:
         recipe = {"to": to, "voc_dialect": voc_dialect or form.dialect, "view8": view8}
@@ -198,7 +203,13 @@ def _check_kinds(files: Sequence[SceneFile], to: str, form: Format) -> None:
 
 
 def convert_scene(
-    task: tuple[SceneFile, Path, str], *, to: str, dialect: str, view8: bool, ignore: bool
+    task: tuple[SceneFile, Path, str],
+    *,
+    to: str,
+    dialect: str,
+    view8: bool,
+    ignore: bool,
+    is_boxed: bool = False,
 ) -> Record:
     """Write the files of a scene; its line of the journal, with ``error`` if it can't be read.
 
@@ -206,7 +217,7 @@ def convert_scene(
     """
     (file, root, head), form = task, FORMATS[to]
     try:
-        item = load_item(file)
+        item = load_item(file, is_boxed=is_boxed)
         suffix, data = image_file(file, item, form.kinds, view8=view8)
     except (CodecError, SceneError, OSError) as error:
         return {"name": file.name, "error": str(error), "files": {}}

@@ -135,7 +135,7 @@ def _voc(item: Item, image: str, dialect: str) -> Written:
         image.removeprefix("JPEGImages/"), item.scene.shape, boxes, dialect=dialect, named=True
     )
     files = [(f"Annotations/{name}.xml", xml)]
-    if item.has_masks:
+    if item.has_masks and not item.is_boxed:
         masks = palette_png("SkySeg", item.scene.labels > 0)  # the 256 colours of VOC
         files.append((f"SegmentationClass/{name}.png", masks))
     return Written(files, len(boxes))

@@ -43,6 +43,8 @@ class Item:
         Targets that the source states.
     notes : tuple of str
         What was decided in decoding.
+    is_boxed : bool
+        Whether it has no target, in a dataset of boxes, where a black mask would say more.
     """
 
     scene: Scene
@@ -53,9 +55,10 @@ class Item:
     source_id: int | None
     n_stated: int
     notes: tuple[str, ...]
+    is_boxed: bool = False
 
 
-def load_item(file: SceneFile) -> Item:
+def load_item(file: SceneFile, *, is_boxed: bool = False) -> Item:
     """Decode a scene; CodecError, SceneError or OSError as `SceneFile.load`."""
     scene, notes = file.load_with_notes()
     annotations = annotate(scene.labels)
@@ -67,7 +70,8 @@ def load_item(file: SceneFile) -> Item:
         is_number = isinstance(file.image_id, int) and not isinstance(file.image_id, bool)
         source_id = int(file.image_id) if is_number and file.image_id is not None else None
     ignored = tuple(map(tuple, snapped(np.array(file.ignored).reshape(-1, 4)).tolist()))
-    return Item(scene, annotations, boxes, has_masks, ignored, source_id, n, tuple(notes))
+    is_boxed = is_boxed and not scene.n_targets
+    return Item(scene, annotations, boxes, has_masks, ignored, source_id, n, tuple(notes), is_boxed)
 
 
 def snapped(boxes: np.ndarray) -> np.ndarray:

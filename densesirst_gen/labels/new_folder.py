@@ -54,6 +54,8 @@ def _empty(part: Path) -> Iterator[Path]:
 
 
 def check_new(out: Path) -> None:
-    """RefusedError if there is a file, a link, or a folder that is not empty."""
+    """RefusedError if there is a file, a link, or a folder that is not empty or that we are in."""
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise RefusedError(f"{out} is there already: name a new folder, nothing is overwritten")
+    if out.exists() and os.path.samefile(out, os.curdir):
+        raise RefusedError(f"{out} is the folder that the program runs in: name another")

@@ -109,7 +109,11 @@ def _filled(
 
 
 def check_library(library: TargetLibrary, config: PasteConfig) -> None:
-    """Raise ValueError if the library is empty or not of the kind that ``config.source`` needs."""
+    """Raise ValueError if it is none, empty, or not of the kind that ``config.source`` needs."""
+    if not isinstance(library, TargetLibrary):
+        raise ValueError(
+            f"library must be a TargetLibrary, got {library!r}; TargetLibrary.load reads a file"
+        )
     if library.kind != config.library_kind:
         raise ValueError(
             f"source={config.source!r} needs a library of {config.library_kind}, "

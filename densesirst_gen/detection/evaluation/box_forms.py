@@ -43,6 +43,10 @@ def _as_sizes(boxes: np.ndarray, size: Size) -> np.ndarray:
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
+def _as_rows_first(boxes: np.ndarray, size: Size) -> np.ndarray:
+    return boxes[:, [1, 0, 3, 2]]
+
+
 def _scaled(form: Form) -> Form:
     def scaled(boxes: np.ndarray, size: Size) -> np.ndarray:
         height, width = size
@@ -68,6 +72,7 @@ FORMS: dict[str, Form] = {
     "fractions of the image, [centre x, centre y, width, height]": _scaled(_as_centres),
     "counted from 1": _moved(-1),
     "moved by one pixel": _moved(1),
+    "x and y swapped": _as_rows_first,
 }
 SHIFTS = ("counted from 1", "moved by one pixel")
 
@@ -107,7 +112,19 @@ def check_forms(
     chosen = chosen[:: max(1, -(-len(chosen) // N_SAMPLED))]
     samples = [s for scene in chosen if (s := _sample(scene, found[scene.name])) is not None]
     notes = [*_form_notes(source, samples, told), *_outside_notes(source, samples, told)]
-    return [*notes, *_flat_notes(source, found, told)]
+    return [*notes, *_flat_notes(source, found, told), *_score_notes(source, found)]
+
+
+def _score_notes(source: Path, found: Mapping[str, FoundBoxes]) -> list[str]:
+    """Scores that are no probabilities, of which thresholds say nothing."""
+    scores = np.concatenate([np.zeros(0), *(part.scores for part in found.values())])
+    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
+        return []
+    return [
+        f"{source}: scores go from {scores.min():g} to {scores.max():g}, not from 0 to 1: average "
+        "precision goes by their order alone, but what is decided at a threshold (F1, Pd, Fa, "
+        "recall) takes them for probabilities"
+    ]
 
 
 def _flat_notes(source: Path, found: Mapping[str, FoundBoxes], told: str) -> list[str]:

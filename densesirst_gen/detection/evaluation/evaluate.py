@@ -306,6 +306,8 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
     threshold = f1.conf if kind == "boxes" else scoring.mask_threshold
     matches = [_matches(score, scoring, threshold) for score in scores]
     taken = [taken_targets(score, scoring, threshold)[1] for score in scores]
+    coco = _of(CocoAP(max_dets=scoring.max_dets), pairs)
+    is_hit = coco.ap50 > 0 or any(match.matched.any() for match in matches)
     maps = kind == "maps"
     return Evaluation(
         kind,
@@ -313,7 +315,7 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         threshold,
         _of(scoring.voc("11-point"), pairs),
         _of(scoring.voc("area"), pairs),
-        _of(CocoAP(max_dets=scoring.max_dets), pairs),
+        coco,
         f1,
         replace(scoring.targets, threshold=threshold).result(matches),
         MNoCoAP().result(score.points for score in scores),
@@ -321,7 +323,11 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         curves if maps else None,
         tuple(_scene_row(*row) for row in zip(scores, taken, strict=True)),
         _target_rows(scores, taken, matches),
-        (*_truth_notes(scores), *summed_notes((s.name, note) for s in scores for note in s.notes)),
+        (
+            *_truth_notes(scores),
+            *([] if is_hit else _miss_notes(scores)),
+            *summed_notes((s.name, note) for s in scores for note in s.notes),
+        ),
     )
 
 
@@ -331,6 +337,18 @@ def _truth_notes(scores: Sequence[SceneScore]) -> list[str]:
     return [
         f"none of {len(scores)} scenes has a target: every detection counts as false, and only the "
         "rates of false alarms say anything"
+    ]
+
+
+def _miss_notes(scores: Sequence[SceneScore]) -> list[str]:
+    """Of targets of which none was hit; perhaps the predictions are of other images."""
+    n_targets = sum(len(score.truth) for score in scores)
+    n_found = sum(len(score.found) for score in scores)
+    if not n_targets or not n_found:
+        return []
+    return [
+        f"none of {n_targets} targets is hit by any of {n_found} boxes, by overlap or by distance: "
+        "are these the predictions of these images, in their pixels, x before y?"
     ]
 
 
@@ -376,7 +394,16 @@ def evaluate(
     with workers(jobs, [__name__]) as mapped:
         scored = progress(mapped(_score_file, tasks), len(tasks))
         made = collect("boxes" if unmasked else kind, scored, scoring)
-    return replace(made, notes=(*truth_notes(unmasked, kind), *made.notes))
+    nothing = _nothing_found(made) if predictions.found else []
+    return replace(made, notes=(*truth_notes(unmasked, kind), *nothing, *made.notes))
+
+
+def _nothing_found(made: Evaluation) -> list[str]:
+    """Predictions are there, and all are empty."""
+    n_targets = len(made.target_rows)
+    if not n_targets or made.coco.n_found:
+        return []
+    return [f"nothing is found in any of {len(made.scenes)} scenes, which have {n_targets} targets"]
 
 
 def check_labels(files: Sequence[SceneFile]) -> None:
