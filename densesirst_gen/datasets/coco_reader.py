@@ -28,7 +28,8 @@ from densesirst_gen.datasets.lazy import LazyTuple
 from densesirst_gen.datasets.part_tables import part_of_record
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
-from densesirst_gen.datasets.splits import folder_splits
+from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.datasets.splits import find_splits, folder_splits
 from densesirst_gen.files.regular import read_bytes
 
 EXPECTS = "one JSON file of COCO's grammar, under any name"
@@ -62,8 +63,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         files = [whole]
     if len(files) == 1:
         found = read_coco(files[0], **options)
-        splits = splits_of(inventory, {scene.name: scene.image for scene in found.scenes})
-        return with_splits(found, found.splits or splits)
+        return with_splits(found, _parts(inventory, found))
     parts = files_by_part(root, files)
     if len(parts) < 2:
         names = examples(inventory.relative(file) for file in files)
@@ -85,6 +85,15 @@ def with_splits(dataset: Dataset, splits: Splits) -> Dataset:
     listed = {name for members in splits.values() for name in members}
     present = cut_splits(splits, names)
     return replace(dataset, splits=present, absent=tuple(sorted(listed - names)))
+
+
+def _parts(inventory: Inventory, found: Dataset) -> Splits:
+    """By lists beside the file, else by what its images say, else as of other folders."""
+    images = {scene.name: scene.image for scene in found.scenes}
+    said = found.splits
+    if said and not any(map(part_of, find_splits(inventory.root, inventory.lists, images))):
+        return said
+    return splits_of(inventory, images)
 
 
 def read_coco(

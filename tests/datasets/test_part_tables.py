@@ -158,3 +158,6 @@ def test_fields_of_the_images_of_a_coco_file(tmp_path: Path) -> None:
     (tmp_path / "all/labels.json").write_text(json.dumps(document))
     dataset = read_dataset(tmp_path / "all")
     assert dataset.splits == {"train": ("f0", "f1"), "test": ("f2", "f3")}
+    (tmp_path / "all/train.txt").write_text("f2\n")
+    (tmp_path / "all/test.txt").write_text("f0\n")
+    assert read_dataset(tmp_path / "all").splits == {"train": ("f2",), "test": ("f0",)}
