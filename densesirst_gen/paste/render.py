@@ -70,4 +70,5 @@ def _check_rows(scene: Scene, library: TargetLibrary, pastes: np.ndarray) -> Non
 
 
 def _add(image: np.ndarray, index: np.ndarray, rise: np.ndarray, white: float) -> None:
-    np.maximum.at(image, index, risen(image[index], rise, white).astype(image.dtype))
+    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else white
+    np.maximum.at(image, index, risen(image[index], rise, min(white, top)).astype(image.dtype))
