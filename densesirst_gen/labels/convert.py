@@ -20,7 +20,7 @@ from densesirst_gen.files.codec import CodecError, read_head
 from densesirst_gen.files.folder import MANIFEST, BuildFolder
 from densesirst_gen.files.objects import read_object
 from densesirst_gen.files.workers import Progress, workers
-from densesirst_gen.labels.formats import CATEGORY, FORMATS, Ending, Format, mask_png
+from densesirst_gen.labels.formats import CATEGORY, FORMATS, Format, mask_png
 from densesirst_gen.labels.item import Item, image_file, load_item
 from densesirst_gen.labels.new_folder import check_new, new_folder
 from densesirst_gen.labels.whole import Whole, parts_of_scenes
@@ -307,8 +307,8 @@ def _finish(
     """Write what the scenes make together, the manifest last."""
     images = {r["name"]: r["image"] for r in folder.sorted_entries() if "error" not in r}
     splits = {s: members for s, members in cut_splits(dataset.splits, images).items() if members}
-    files = write_files(folder.root, form.end(Ending(out.name, images, splits)))
-    files |= form.gather(Whole(folder, out.name, images, splits))
+    whole = Whole(folder, out.name, images, splits)
+    files = write_files(folder.root, form.end(whole)) | form.gather(whole)
     with atomic_file(folder.root / CHECKSUMS, folder.root / PARTS) as lines:
         for record in folder.sorted_entries():
             lines.writelines(checksum_lines(sorted(record["files"].items())))

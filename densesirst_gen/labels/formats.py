@@ -49,25 +49,6 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """What the files of the whole are made of.
-
-    Parameters
-    ----------
-    name : str
-        Of the dataset, the last part of its path.
-    images : dict of str to str
-        Scene -> path of its image.
-    splits : dict of str to sequence of str
-        Scenes of each, those that are written.
-    """
-
-    name: str
-    images: Mapping[str, str]
-    splits: Splits
-
-
-@dataclass(frozen=True)
 class Format:
     """How a dataset is written.
 
@@ -80,7 +61,7 @@ class Format:
     write : callable
         (item, path of its image, box dialect) -> `Written`.
     end : callable
-        `Ending` -> files of the whole.
+        `Whole` -> files of the whole.
     sky : str
         Folder of the sky masks; empty: `write` does it.
     needs_masks, holds_ignored : bool
@@ -103,7 +84,7 @@ class Format:
     images: str
     kinds: tuple[str, ...]
     write: Callable[[Item, str, str], Written]
-    end: Callable[[Ending], Iterator[File]]
+    end: Callable[[Whole], Iterator[File]]
     sky: str = "sky"
     needs_masks: bool = False
     holds_ignored: bool = False
@@ -178,42 +159,42 @@ def _masks(item: Item, image: str, dialect: str) -> Written:
     return Written(files, len(item.annotations))
 
 
-def _kit_lists(end: Ending) -> Iterator[File]:
-    return split_files(end.splits, end.images.keys())
+def _kit_lists(whole: Whole) -> Iterator[File]:
+    return split_files(whole.splits, whole.images.keys())
 
 
-def _yolo_lists(end: Ending) -> Iterator[File]:
-    return lists_and_yaml(end.images, end.splits, CATEGORY)
+def _yolo_lists(whole: Whole) -> Iterator[File]:
+    return lists_and_yaml(whole.images, whole.splits, CATEGORY)
 
 
-def _lists(folder: str) -> Callable[[Ending], Iterator[File]]:
-    def lists(end: Ending) -> Iterator[File]:
-        for split, members in end.splits.items():
+def _lists(folder: str) -> Callable[[Whole], Iterator[File]]:
+    def lists(whole: Whole) -> Iterator[File]:
+        for split, members in whole.splits.items():
             yield f"{folder}/{split}.txt", _lines(members)
 
     return lists
 
 
-def _voc_lists(end: Ending) -> Iterator[File]:
+def _voc_lists(whole: Whole) -> Iterator[File]:
     """As VOC calls them: of each part the last becomes ``train``, ``val``, ``trainval``, ``test``.
 
     datumaro passes over lists with ``_`` in their names. It and CVAT refuse labels that are not
     VOC's own unless ``labelmap.txt`` has them.
     """
-    last = {part_of(split): split for split in sorted(end.splits) if part_of(split)}
-    for split, members in end.splits.items():
+    last = {part_of(split): split for split in sorted(whole.splits) if part_of(split)}
+    for split, members in whole.splits.items():
         name = part_of(split) if split in last.values() else split
         yield f"ImageSets/Main/{name}.txt", _lines(members)
     yield "labelmap.txt", LABEL_MAP.encode()
 
 
-def _img_idx(end: Ending) -> Iterator[File]:
+def _img_idx(whole: Whole) -> Iterator[File]:
     """BasicIRSTD asks for ``train_NAME.txt`` and ``test_NAME.txt``, NAME being the folder's."""
     renamed: dict[str, str] = {}
-    for split in sorted(end.splits):
+    for split in sorted(whole.splits):
         renamed[part_of(split) or split] = split
     for part, split in renamed.items():
-        yield f"img_idx/{part}_{end.name}.txt", _lines(end.splits[split])
+        yield f"img_idx/{part}_{whole.name}.txt", _lines(whole.splits[split])
 
 
 def _lines(members: Collection[str]) -> bytes:
