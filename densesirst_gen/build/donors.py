@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
 from densesirst_gen.datasets.coco_scene import check_masks
 from densesirst_gen.datasets.copies import copies
+from densesirst_gen.datasets.names import is_called
 from densesirst_gen.datasets.paths import examples
 from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.datasets.split_words import part_of
@@ -192,17 +192,13 @@ def _named(
 ) -> Sequence[SceneFile]:
     """The donors whose names match."""
     wanted = (SIRST_V1 if kind == "frames" else "*") if pattern is None else pattern
-    matching = [d for d in donors if _matches(d.name, wanted)]
+    matching = [d for d in donors if is_called(d.name, wanted)]
     if pattern is not None and not matching:
         raise LibraryError(
             f"{dataset.root}: none of the {len(donors)} scenes that may give {kind} is called "
             f"{pattern!r}, one of them is {donors[0].name}"
         )
     return matching or donors
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or fnmatchcase(name.rsplit("/", 1)[-1], pattern)
 
 
 def _none_left(dataset: Dataset, kind: str, *, chosen: bool) -> str:

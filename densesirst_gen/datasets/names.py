@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -26,6 +27,11 @@ MOST_WORDS = 8
 KIND = re.compile(r"^(images?|imgs?|jpegimages|pngimages|frames?|mixed|masks?|labels?)$")
 """Folders that tell images from masks; the names of scenes leave them out."""
 SUFFIXES = {*FORMATS, ".webp", ".gif", ".npy", ".mat", ".txt", ".json", ".xml", ".csv"}
+
+
+def is_called(name: str, pattern: str) -> bool:
+    """Whether the name of a scene, or the last part of it, matches a pattern such as ``Misc_*``."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
 
 
 class SceneNames:

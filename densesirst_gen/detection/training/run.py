@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.datasets.names import is_called
 from densesirst_gen.datasets.sirst import SIRST_V1
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector
@@ -257,7 +257,7 @@ def _targets(files: Sequence[SceneFile]) -> TargetLibrary:
 
 def _skies(files: Sequence[SceneFile], patch_px: int) -> TargetLibrary:
     """Of the images of SIRST v1 where there are any, as in the released data."""
-    first = [f for f in files if fnmatchcase(f.name.rpartition("/")[2], SIRST_V1)] or files
+    first = [file for file in files if is_called(file.name, SIRST_V1)] or files
     scenes = (replace(file, mask=None).load() for file in first)
     return stack_entries([e for s in scenes for e in extract_frame(s, patch_px)], "frames", {})
 
