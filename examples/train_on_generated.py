@@ -38,12 +38,10 @@ if __name__ == "__main__":
     names = [name for split in ("train", "test") for name in backgrounds.splits[split][:scenes]]
     build_dataset(backgrounds, out / "dense", Recipe(PasteConfig(), copies=2), names=names)
     dense = read_dataset(out / "dense")
+    sources, real = {"generated": train_part(dense)}, held_out_part(dense, "test")
     for detector, small in SMALL.items():
-        plan = Plan(
-            detectors=[detector],
-            sources={"generated": train_part(dense)},
-            real=held_out_part(dense, "test"),
-            options={**TINY, "epochs": epochs, "images_per_epoch": images, **small},
-        )
+        options = {**TINY, "epochs": epochs, "images_per_epoch": images, **small}
+        options["batch"] = min(options["batch"], images)
+        plan = Plan(detectors=[detector], sources=sources, real=real, options=options)
         rows = measure_worth(plan, out, running=Running(device="cpu"))
         print(worth_text(rows, plan), end="\n\n")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from densesirst_gen.files.codec import read_image
 from densesirst_gen.files.workers import workers
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene
@@ -207,7 +206,8 @@ def measure_released(root: Path, item: Any) -> SceneStats:
         image = image if image.ndim == 2 else image[..., int(conversion[-1])].copy()
     image.ravel()[index] = value
     folders = (root / "densesirst" / kind / "BinaryMask" for kind in ("SIRST", "SkySeg"))
-    mask, sky = (read_image(folder / f"{name}_pixels0.png").array > 127 for folder in folders)
+    files = (np.fromfile(folder / f"{name}_pixels0.png", np.uint8) for folder in folders)
+    mask, sky = (cv2.imdecode(file, cv2.IMREAD_GRAYSCALE) > 127 for file in files)
     return scene_stats(Scene(name, image, label_mask(mask), sky))
 
 

@@ -14,7 +14,7 @@ from densesirst_gen.detection.metrics import CurveResult
 from densesirst_gen.detection.metrics.boxes import envelope
 from densesirst_gen.stats.report.charts import Chart
 from densesirst_gen.stats.report.drawing import ABOVE, BLUE, SKY_BLUE, VERMILLION
-from densesirst_gen.stats.report.figures import Figure, draw_charts
+from densesirst_gen.stats.report.figures import Figure
 
 LOWEST_FPR = 1e-7
 BAR = 0.62
@@ -55,7 +55,7 @@ def draw_evaluation(evaluation: Evaluation) -> list[Figure]:
     evaluation : Evaluation
         May be of nothing: then the figures say so.
     """
-    return draw_charts([_chart(evaluation, *row) for row in _rows(evaluation)], ())
+    return [Figure(_chart(evaluation, *row), ()) for row in _rows(evaluation)]
 
 
 def _chart(evaluation: Evaluation, name: str, title: str, caption: str, draw: Draw) -> Chart:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 from densesirst_gen.stats.tables import DatasetStats
 
@@ -47,33 +48,56 @@ LINE_INCH = 0.165
 MARGIN_INCH = 0.1
 TITLE_INCH = 0.3
 
+Saved = TypeVar("Saved", str, bytes)
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure.
+    """A figure; each of its forms is drawn when it is first asked for."""
 
-    Parameters
-    ----------
-    name : str
-        For files: letters and hyphens.
-    title : str
-        A few words.
-    caption : str
-        The definition of what is drawn.
-    svg : str
-        An ``<svg>`` element without title and caption, for pages that set these themselves.
-    captioned_svg : str
-        The same with both, to stand alone.
-    png : bytes
-        A PNG file, with title and caption.
-    """
+    chart: Chart = field(repr=False)
+    samples: Sequence[Sample] = field(repr=False)
 
-    name: str
-    title: str
-    caption: str
-    svg: str
-    captioned_svg: str
-    png: bytes
+    @property
+    def name(self) -> str:
+        """For files: letters and hyphens."""
+        return self.chart.name
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return self.chart.title
+
+    @property
+    def caption(self) -> str:
+        """The definition of what is drawn."""
+        return self.chart.caption
+
+    @cached_property
+    def svg(self) -> str:
+        """An ``<svg>`` element without title and caption, for pages that set these themselves."""
+        return self._saved(_svg)
+
+    @cached_property
+    def captioned_svg(self) -> str:
+        """The same with both, to stand alone."""
+        return self._saved(_svg, words=True)
+
+    @cached_property
+    def png(self) -> bytes:
+        """A PNG file, with title and caption."""
+        return self._saved(_png, words=True)
+
+    def _saved(self, save: Callable[[Canvas], Saved], *, words: bool = False) -> Saved:
+        """Draw in the package's style; one canvas a form, for a layout depends on those before."""
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(STYLE)
+            canvas = Canvas(figsize=self.chart.size_for(len(self.samples)), layout="constrained")
+            self.chart.draw(canvas, self.samples)
+            if words:
+                _add_words(canvas, self.chart)
+            return save(canvas)
 
 
 def draw_figures(
@@ -81,7 +105,7 @@ def draw_figures(
     reference: DatasetStats | None = None,
     labels: tuple[str, str] = ("this dataset", "reference"),
 ) -> list[Figure]:
-    """Draw all figures; equal numbers give equal files.
+    """All figures; equal numbers give equal files.
 
     Parameters
     ----------
@@ -94,15 +118,7 @@ def draw_figures(
     """
     shown = [stats] if reference is None else [stats, reference]
     samples = [Sample(s, _plain(label)) for s, label in zip(shown, labels, strict=False)]
-    return draw_charts(CHARTS, samples)
-
-
-def draw_charts(charts: Sequence[Chart], samples: Sequence[Sample]) -> list[Figure]:
-    """Draw charts in the package's style."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        return [_drawn(chart, samples) for chart in charts]
+    return [Figure(chart, samples) for chart in CHARTS]
 
 
 def _plain(label: str) -> str:
@@ -111,14 +127,6 @@ def _plain(label: str) -> str:
     short = label if len(label) <= LONGEST_LABEL else f"...{label[3 - LONGEST_LABEL :]}"
     drawn = "".join(c if ord(c) in letters and c.isprintable() else "?" for c in short)
     return f" {drawn}"  # what starts with an underscore has no place in a legend
-
-
-def _drawn(chart: Chart, samples: Sequence[Sample]) -> Figure:
-    canvas = Canvas(figsize=chart.size_for(len(samples)), layout="constrained")
-    chart.draw(canvas, samples)
-    bare = _svg(canvas)
-    _add_words(canvas, chart)
-    return Figure(chart.name, chart.title, chart.caption, bare, _svg(canvas), _png(canvas))
 
 
 def _add_words(canvas: Canvas, chart: Chart) -> None:
