@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
+from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.scene import Scene
+
+drawn = cache(demo_scene)
+"""A demo scene, drawn once; nobody writes into it."""
 
 
 def make_scene(

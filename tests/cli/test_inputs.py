@@ -10,10 +10,10 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from scenes import drawn
 
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.options import PROBLEMS, USAGE
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png
 
@@ -70,7 +70,7 @@ def test_a_pipe_is_wrong_usage_and_told_in_a_line(option: str, tmp_path: Path) -
 def folders(root: Path, *, factor: int = 255, inverted: bool = False) -> Path:
     """Three demo scenes; white of the target masks is `factor`."""
     for k in (3, 5, 9):
-        scene = demo_scene(k)
+        scene = drawn(k)
         assert scene.sky is not None
         sky = (~scene.sky if inverted else scene.sky).astype(np.uint8) * 255
         mask = (scene.labels > 0).astype(np.uint8) * factor

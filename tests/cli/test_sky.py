@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import run
+from scenes import drawn
 
 from densesirst_gen.cli.options import PROBLEMS, REFUSED
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png, read_mask
 from densesirst_gen.sky.folder import mask_note, write_mask
 
-scene_of = cache(demo_scene)
 TOOLS = {"cvat": "sky.xml", "labelme": "labelme", "coco": "sky.json"}
 MIXED = (3, 12, 5, 9, 17, 1)
 
@@ -27,7 +25,7 @@ def images(tmp_path: Path) -> Path:
     """Demo scenes in a plain folder, one of them in a folder of its own, one with a dot."""
     names = ["a", "b.c", "sub/d", "e", "f", "g"]
     scenes = zip(names, MIXED, strict=True)
-    write_files(tmp_path / "in", [(f"{n}.png", encode_png(scene_of(k).image)) for n, k in scenes])
+    write_files(tmp_path / "in", [(f"{n}.png", encode_png(drawn(k).image)) for n, k in scenes])
     return tmp_path / "in"
 
 
@@ -35,7 +33,7 @@ def images(tmp_path: Path) -> Path:
 def masks(images: Path, tmp_path: Path) -> Path:
     """The true skies of `images`."""
     for file, k in zip(read_dataset(images).scenes, sorted_like(images), strict=True):
-        sky = scene_of(k).sky
+        sky = drawn(k).sky
         assert sky is not None
         write_mask(tmp_path / "masks", file.name, sky, palette=False)
     return tmp_path / "masks"
@@ -85,7 +83,7 @@ def test_import_never_replaces_other_masks_made_by_hand_unasked(
 ) -> None:
     out, back = tmp_path / "sky.json", tmp_path / "back"
     run("sky", "export", images, "--sky", masks, "--to", "coco", "--out", out)
-    sky = scene_of(MIXED[0]).sky
+    sky = drawn(MIXED[0]).sky
     assert sky is not None
     write_mask(back, "a", ~sky, palette=False)
     before = (back / "a.png").read_bytes()

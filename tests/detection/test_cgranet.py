@@ -418,10 +418,10 @@ def test_images_without_targets_or_without_anything_known(name: str, label: int)
 
 
 def test_it_learns_a_few_images_by_heart() -> None:
-    """When calibrated, two seeds had an IoU of 0.86."""
+    """When calibrated, three seeds had an IoU of 0.82 to 0.84."""
     images, targets = toy_batch(2, 64, (8, 16))
     detector = tiny("cgranet")
-    overfit(detector, images, targets, steps=40, lr=5e-3)
+    overfit(detector, images, targets, steps=25, lr=1e-2)
     with torch.no_grad():
         found = detector.predict(detector(images), toy_metas(images))
     mask, wanted = torch.stack([p.prob_map for p in found]) > 0.5, targets.labels > 0

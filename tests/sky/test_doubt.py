@@ -12,9 +12,9 @@ import pytest
 from command_line import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import drawn
 
 from densesirst_gen.cli.sky import tell_predicted
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png, read_image
 from densesirst_gen.scene.scene import Scene
@@ -48,7 +48,7 @@ def of_odds(whole: float, *views: float) -> Doubt:
 
 def test_the_prediction_is_the_same_with_its_doubt(tmp_path: Path) -> None:
     for number in range(2):
-        scene = bare(demo_scene(number).image)
+        scene = bare(drawn(number).image)
         alone = predict_sky(scene)
         found, doubt = predict_with_doubt(scene, store=tmp_path)
         again, same = predict_with_doubt(scene, store=tmp_path)
@@ -59,7 +59,7 @@ def test_the_prediction_is_the_same_with_its_doubt(tmp_path: Path) -> None:
 
 
 def test_a_broken_store_of_views_only_costs_time(tmp_path: Path) -> None:
-    scene = bare(demo_scene(1).image)
+    scene = bare(drawn(1).image)
     _, doubt = predict_with_doubt(scene)
     predict_with_doubt(scene, store=tmp_path)
     files = list(tmp_path.rglob("*.png"))
@@ -123,7 +123,7 @@ def test_a_blank_image_with_dead_pixels_is_doubted_too(level: int) -> None:
 
 
 def test_a_build_tells_of_skies_that_it_predicts_and_doubts(tmp_path: Path) -> None:
-    sky, dead = demo_scene(3).image, np.full((100, 120), 100, np.uint8)
+    sky, dead = drawn(3).image, np.full((100, 120), 100, np.uint8)
     dead[3, 5], dead[50, 60] = 255, 30
     write_files(tmp_path, [("sky.png", encode_png(sky)), ("dead.png", encode_png(dead))])
     told = run("build", "-b", tmp_path, "--dry-run", code=1).stderr
@@ -162,7 +162,7 @@ def test_the_doubted_come_first_with_their_reason(
 
 def test_the_list_is_in_the_index_and_in_json(tmp_path: Path) -> None:
     images = [("blank.png", encode_png(np.full((90, 90), 7, np.uint8)))]
-    images.append(("demo.png", encode_png(demo_scene(0).image)))
+    images.append(("demo.png", encode_png(drawn(0).image)))
     write_files(tmp_path / "in", images)
     told = run("sky", tmp_path / "in", "--out", tmp_path / "masks", "--json").stdout
     in_json = {row.pop("name"): row for row in json.loads(told)["images"]}

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import drawn
 from scipy import ndimage
 
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky import network, predict
 from densesirst_gen.sky.filters import EXACT, FINEST, Signal, whole_filters
@@ -179,7 +179,7 @@ def weights() -> dict[str, np.ndarray]:
 @pytest.fixture(params=["demo", "noise"])
 def inputs(request: pytest.FixtureRequest) -> np.ndarray:
     if request.param == "demo":
-        return features(unit_gray(demo_scene(3)))
+        return features(unit_gray(drawn(3)))
     return (noise((CHANNELS, *GRID), 4094).astype(np.float32) - 2047) / 128
 
 
@@ -348,7 +348,7 @@ def test_plain_paths_of_opencv_and_threads_change_no_bit(
 
 
 def test_plain_paths_of_the_network_change_no_bit() -> None:
-    inputs = features(unit_gray(demo_scene(1)))
+    inputs = features(unit_gray(drawn(1)))
     first, threads = shipped().model.log_odds(inputs), cv2.getNumThreads()
     try:
         cv2.setUseOptimized(False)
@@ -407,7 +407,7 @@ SKIES = {
 @pytest.mark.parametrize("number", SKIES)
 # row 125
 def test_skies_are_what_they_were_on_every_machine(number: int) -> None:
-    found = predict_sky(bare(demo_scene(number).image))
+    found = predict_sky(bare(drawn(number).image))
     content = found.probability.tobytes() + repr(found.confidence).encode()
     assert hashlib.sha256(content).hexdigest()[:16] == SKIES[number]
 

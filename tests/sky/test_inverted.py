@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import drawn
 
 from densesirst_gen.datasets import SceneFile, read_dataset
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png, read_mask
 from densesirst_gen.sky.check import check_inverted
@@ -38,7 +38,7 @@ def test_an_unsure_prediction_proves_nothing() -> None:
 
 def folder(root: Path, numbers: range, *, inverted: bool) -> tuple[SceneFile, ...]:
     for k in numbers:
-        scene = demo_scene(k)
+        scene = drawn(k)
         assert scene.sky is not None
         sky = (~scene.sky if inverted else scene.sky).astype(np.uint8) * 255
         files = {f"in/{k}.png": scene.image, f"sky/{k}.png": sky}

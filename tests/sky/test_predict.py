@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import make_scene
+from scenes import drawn, make_scene
 
 from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import read_plans
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.demo import demo_scene
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.files.codec import encode_png, png_text, read_image, read_mask, with_png_text
 from densesirst_gen.paste.config import PasteConfig
@@ -59,7 +58,7 @@ def train_sky() -> Iterator[ModuleType]:
 
 
 def demo_images(train_sky: ModuleType, n: int, *series: str) -> Any:
-    scenes = [demo_scene(k) for k in range(n)]
+    scenes = [drawn(k) for k in range(n)]
     return train_sky.Images(
         np.array([f"{series[k % len(series)]}{k}" for k in range(len(scenes))]),
         np.stack([train_sky.in_bytes(unit_gray(s)) for s in scenes]),
@@ -73,7 +72,7 @@ def test_a_trained_network_answers_much_the_same_in_whole_numbers(train_sky: Mod
 
     args = Namespace(seed=0, epochs=1, settle=1, cycles=1, device="cpu", workers=0)
     model = train_sky.trained(demo_images(train_sky, 4, "demo_"), args)
-    inputs = features(unit_gray(demo_scene(3)))
+    inputs = features(unit_gray(drawn(3)))
     with torch.no_grad():
         expected = model(train_sky.as_batch(inputs[None])).numpy()[0, 0]
     weights = train_sky.folded(model)
@@ -127,7 +126,7 @@ def test_an_image_of_one_gray_level_is_no_trouble(value: int) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_deep_images_are_answered_much_like_8_bit_ones(dtype: type) -> None:
-    image = demo_scene(2).image
+    image = drawn(2).image
     deep = (image.astype(np.float64) * 20 + 3000).astype(dtype)
     one, other = predict_sky(bare(image)), predict_sky(bare(deep))
     assert (one.sky == other.sky).mean() > 0.95
@@ -171,7 +170,7 @@ def test_the_overlap_to_expect_without_sky_is_the_chance_that_there_is_none(
 
 
 def test_the_store_gives_what_was_found_and_a_broken_one_only_costs_time(tmp_path: Path) -> None:
-    scene = bare(demo_scene(1).image)
+    scene = bare(drawn(1).image)
     fresh = predict_sky(scene)
     first, second = (predict_sky(scene, store=tmp_path) for _ in range(2))
     (file,) = tmp_path.rglob("*.png")
@@ -195,7 +194,7 @@ def test_the_store_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_answer_does_not_depend_on_what_was_asked_before() -> None:
-    gray = [unit_gray(demo_scene(k)) for k in range(2)]
+    gray = [unit_gray(drawn(k)) for k in range(2)]
     once = answer(gray[0])
     answer(gray[1])
     np.testing.assert_array_equal(answer(gray[0]), once)
@@ -209,7 +208,7 @@ def test_a_remark_in_a_png_changes_no_pixel(tmp_path: Path) -> None:
 
 
 def images_in(folder: Path, n: int = 3) -> Path:
-    write_files(folder, [(f"s{k}.png", encode_png(demo_scene(k).image)) for k in range(n)])
+    write_files(folder, [(f"s{k}.png", encode_png(drawn(k).image)) for k in range(n)])
     return folder
 
 
@@ -280,7 +279,7 @@ def test_a_sky_that_is_there_but_nowhere_sure_has_its_own_reason(
 
 
 def test_no_sky_is_predicted_where_none_is_needed() -> None:
-    scene, usable, record = usable_sky(bare(demo_scene(0).image), region="anywhere")
+    scene, usable, record = usable_sky(bare(drawn(0).image), region="anywhere")
     assert scene.sky is None
     assert usable is None
     assert record == {"sky": "none", "sky_confidence": None}

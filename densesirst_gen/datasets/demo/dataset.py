@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset, SceneFile
@@ -38,7 +39,13 @@ class DemoFile(SceneFile):
 
     def load_with_notes(self) -> tuple[Scene, list[str]]:
         """The drawn scene; no notes."""
-        return demo_scene(self.index, self.seed), []
+        scene = _drawn(self.index, self.seed)
+        arrays = {name: getattr(scene, name).copy() for name in ("image", "labels", "sky")}
+        return replace(scene, **arrays), []
+
+
+_drawn = lru_cache(maxsize=N_DEMO_SCENES)(demo_scene)
+"""A build loads a scene for its targets and again as a background."""
 
 
 def demo_dataset(seed: int = 0) -> Dataset:
