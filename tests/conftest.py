@@ -14,6 +14,9 @@ import pytest
 from hypothesis import settings
 from scenes import make_scene, round_targets
 
+from densesirst_gen.build.dataset import build_dataset
+from densesirst_gen.detection.evaluation.evaluate import evaluate
+from densesirst_gen.files.workers import workers
 from densesirst_gen.paste.extract import build_library, extract_frame, stack_entries
 from densesirst_gen.paste.library import TargetLibrary
 
@@ -24,6 +27,14 @@ settings.load_profile("project")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits longest comes first, so that no process is left alone with it at the end."""
     items.sort(key=lambda item: "released_parts" not in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> None:
+    """One that has what most processes of the tests need, so that not each imports it anew."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with workers(2, [build_dataset.__module__, evaluate.__module__, "pytest"]) as mapped:
+            assert list(mapped(abs, [-1])) == [1]
 
 
 @pytest.fixture(scope="session")

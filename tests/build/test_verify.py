@@ -499,11 +499,13 @@ def test_targets_in_the_order_of_a_coco_file_have_no_problem(tmp_path: Path) -> 
     assert [problem.rule for problem in problems(out)] == ["boxes"]
 
 
-def test_the_real_data_have_no_problem(real_data: Path, tmp_path: Path) -> None:
+def test_the_real_data_have_no_problem(
+    real_data: Path, tmp_path: Path, targets: TargetLibrary
+) -> None:
     sky = real_data / "densesirst/SkySeg/BinaryMask"
     dataset = read_dataset(real_data / "sirstv2", sky_dir=sky)
     names = [scene.name for scene in dataset.scenes[::200]]
-    build_dataset(dataset, tmp_path / "out", RECIPE, names=names)
+    build_dataset(dataset, tmp_path / "out", RECIPE, names=names, library=targets)
     assert problems(tmp_path / "out") == []
 
 
