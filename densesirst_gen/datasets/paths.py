@@ -46,7 +46,7 @@ def safe_join(root: Path, name: str) -> Path:
         If the name is empty, absolute, has ``..``, a backslash, a drive or a NUL, or is too long.
     """
     parts = PurePosixPath(name).parts
-    if not parts or parts[0].startswith("/") or ".." in parts or _has_drive(name):
+    if not parts or parts[0].startswith("/") or ".." in parts or PureWindowsPath(name).drive:
         raise DatasetError(f"{root}: {name!r} is not a path inside the dataset")
     if "\\" in name or "\0" in name:
         raise DatasetError(f"{root}: {name!r} has a backslash or a NUL")
@@ -57,12 +57,6 @@ def safe_join(root: Path, name: str) -> Path:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{root}: {name[:80]!r} is no file name ({error})"[:300]) from error
     return root / name
-
-
-def _has_drive(name: str) -> bool:
-    """Whether it leads to another drive: ``C:/a`` anywhere, ``a:b`` on Windows alone."""
-    path = PureWindowsPath(name)
-    return bool(path.drive and (path.root or os.name == "nt"))
 
 
 def path_to_write(root: Path, name: str) -> Path:
