@@ -528,7 +528,7 @@ class TestWorkers:
             (2, "fork", True),
             (4, "fork", False),
             (1, "spawn", False),
-            (2, "spawn", True),
+            (1, "spawn", True),
         ],
     )
     # rows 77, 83
