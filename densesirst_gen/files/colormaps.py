@@ -143,7 +143,7 @@ def _ironbow(name: str) -> np.ndarray:
 def _of_matplotlib(name: str) -> np.ndarray:
     try:
         from matplotlib import colormaps
-    except ImportError:
+    except Exception:  # absent, or broken: by another numpy, say
         return np.zeros((0, 3))
     if name not in colormaps:
         return np.zeros((0, 3))

@@ -102,10 +102,11 @@ class Scene:
         if void is not None and void.all():
             raise SceneError(f"scene {self.name}: no pixel of the image holds data")
         if image.dtype == np.float32 and not np.isfinite(self.data).all():
-            n_bad = int((~np.isfinite(self.data)).sum())
+            rows, columns = np.nonzero(~np.isfinite(image) & (True if void is None else ~void))
             raise SceneError(
-                f"scene {self.name}: {n_bad} image values are NaN or infinite; where that means no "
-                "data, --nodata nan (or inf) says so"
+                f"scene {self.name}: {len(rows)} image values are NaN or infinite, the first in "
+                f"row {rows[0]}, column {columns[0]}; where that means no data, --nodata nan (or "
+                "inf) says so"
             )
         if not 0 < self.reach <= 1:
             raise SceneError(f"scene {self.name}: reach must be above 0 to 1, got {self.reach!r}")

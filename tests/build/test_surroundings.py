@@ -205,7 +205,7 @@ def test_images_smaller_than_a_region_are_kept_as_they_are(
     assert (scene.image == small).all()
 
 
-def test_values_that_are_no_numbers_are_set_aside_with_their_count(tmp_path: Path) -> None:
+def test_values_that_are_no_numbers_are_set_aside_with_count_and_place(tmp_path: Path) -> None:
     """Row 7."""
     root = write_inputs(tmp_path, ("a",))
     from PIL import Image
@@ -214,7 +214,8 @@ def test_values_that_are_no_numbers_are_set_aside_with_their_count(tmp_path: Pat
     values[3, 4], values[5, 6] = np.nan, np.inf
     Image.fromarray(values).save(root / "in/images/b.tif")
     words = ("-b", root / "in", "--region", "anywhere", "-o", tmp_path / "out", "--strict")
-    assert "2 image values are NaN or infinite" in run("build", *words, code=3).stderr
+    told = run("build", *words, code=3).stderr
+    assert "2 image values are NaN or infinite, the first in row 3, column 4" in told
 
 
 def _in_a_daemon(pipe: Any) -> None:

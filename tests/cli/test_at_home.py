@@ -24,6 +24,19 @@ from densesirst_gen import *
 print(hasattr(densesirst_gen, "BatchBagCopyPaste"), hasattr(densesirst_gen, "render"), annotate)
 pydoc.render_doc(densesirst_gen)
 """
+EMPTY_OPENCV = """
+import importlib.machinery, importlib.util, sys
+from pathlib import Path
+folder = Path(sys.argv.pop())
+class Empty:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cv2":
+            return importlib.machinery.PathFinder.find_spec(name, [str(folder)])
+sys.meta_path.insert(0, Empty())
+sys.argv = ["densesirst-gen", "stats", "demo"]
+from densesirst_gen.__main__ import main
+main()
+"""
 NO_OPENCV = """
 import sys
 class Missing:
@@ -65,6 +78,19 @@ def test_a_missing_library_is_one_line() -> None:
     for word in ("libGL.so.1", "libgl1", "opencv-python-headless"):
         assert word in result.stderr
     assert not missing_library(ImportError("no module"))
+
+
+@pytest.mark.parametrize("kind", ["a package", "a folder"])
+# row 79
+def test_an_opencv_of_which_nothing_is_left_is_one_line(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "cv2").mkdir()
+    if kind == "a package":
+        (tmp_path / "cv2/__init__.py").touch()
+    result = python("-c", EMPTY_OPENCV, str(tmp_path))
+    *_, line = result.stderr.splitlines()
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False), result.stderr
+    assert line.startswith(f"densesirst-gen: {tmp_path / 'cv2'}")
+    assert "pip uninstall opencv-python " in line
 
 
 # row 131
@@ -117,7 +143,7 @@ def test_masks_of_another_unicode_form_match() -> None:
     assert pair_masks(both, [nfd]) == {nfd: Path("1")}
 
 
-# row 132
+# rows 44, 132
 def test_names_that_windows_cannot_have_are_told() -> None:
     assert not windows_note(["a", "console", "x/com10", "a.b"])
     for name in ("con", "x/NUL.a", "Com1", "a.", "b /c", "a:b"):

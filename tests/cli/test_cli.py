@@ -247,6 +247,13 @@ def test_replay_says_what_differs(built: Path, tmp_path: Path) -> None:
     assert "s1: the image is not the one that was written" in done.stdout
 
 
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.mark.parametrize(
     ("jobs", "sent", "code"), [(1, signal.SIGTERM, 143), (2, signal.SIGINT, 130)]
 )
@@ -259,7 +266,7 @@ def test_an_interrupt_leaves_a_folder_that_resumes(
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     journal = out / ".build" / "journal.jsonl"
-    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size):
+    while time.monotonic() < deadline and child.poll() is None and not size_of(journal):
         time.sleep(0.01)
     child.send_signal(sent)
     _, errors = child.communicate(timeout=60)

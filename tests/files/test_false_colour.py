@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -35,6 +37,13 @@ def table(name: str) -> np.ndarray:
         return np.rint(np.stack(bands, axis=1)).astype(np.uint8)
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     return cv2.applyColorMap(ramp, getattr(cv2, f"COLORMAP_{name.upper()}"))[:, 0, ::-1]
+
+
+class Broken(ModuleType):
+    """A matplotlib that was compiled for another numpy."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("_ARRAY_API not found")
 
 
 def painted(path: Path, name: str, quality: int = 0) -> Path:
@@ -187,3 +196,14 @@ def test_library_and_sky_tell_of_true_colour(tmp_path: Path, command: str) -> No
     arguments = [*command.split(), str(tmp_path / "d"), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(cli, arguments)
     assert "note: 1 of 1 images looked at: true colour (a.png)" in done.stderr
+
+
+def test_a_broken_matplotlib_makes_no_image_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", Broken("matplotlib"))
+    colours = np.stack([SCENE, SCENE // 2, np.roll(SCENE, 40, axis=1)], axis=-1)
+    Image.fromarray(colours).save(tmp_path / "a.jpg", "JPEG", quality=90)
+    assert read_image(tmp_path / "a.jpg").array.shape == SCENE.shape
+    with pytest.raises(CodecError, match="no colormap 'magma_of_mine'"):
+        read_image(tmp_path / "a.jpg", colormap="magma_of_mine")

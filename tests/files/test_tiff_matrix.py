@@ -212,7 +212,10 @@ def test_parts_that_are_cut_are_refused(tmp_path: Path, compression: str, layout
 @pytest.mark.parametrize("name", ["u1", "u2", "f4"])
 def test_what_libtiff_writes(tmp_path: Path, mode: str, name: str) -> None:
     big = np.tile(TYPES[name], (9, 9))  # a long table of LZW
-    Image.fromarray(big).save(tmp_path / "a.tif", compression=mode)
+    try:
+        Image.fromarray(big).save(tmp_path / "a.tif", compression=mode)
+    except OSError as error:
+        pytest.skip(f"this libtiff has no {mode} ({error})")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").array, big)
 
 
