@@ -7,6 +7,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch and numpy: the cores are for the workers
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # some hundred programs would compile all anew
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ from densesirst_gen.detection.evaluation.evaluate import evaluate
 from densesirst_gen.files.workers import workers
 from densesirst_gen.paste.extract import build_library, extract_frame, stack_entries
 from densesirst_gen.paste.library import TargetLibrary
+
+IN_MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
+"""Where a run's files, some 500 MB, cost no disk; bytes that must be free there."""
+if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ENOUGH:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")
