@@ -27,7 +27,7 @@ class Targets(Dataset):
 
 if __name__ == "__main__":
     scenes = [demo_scene(index) for index in (1, 2, 7, 8)]
-    library = build_library(demo_scene(index) for index in range(8))
+    library = build_library(scenes)
     aug = BagCopyPaste(library, n_regions=(1, 4), p=0.9, seed=0)
     loader = DataLoader(Targets(scenes, aug), batch_size=2, num_workers=2, persistent_workers=True)
     for epoch in range(2):

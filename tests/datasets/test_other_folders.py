@@ -226,9 +226,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
             raise PermissionError(13, "Permission denied", str(path))
         return scan(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DatasetError, match=r"masks: can't be read \(Permission denied\)"):
-        read_dataset(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        with pytest.raises(DatasetError, match=r"masks: can't be read \(Permission denied\)"):
+            read_dataset(tmp_path)
 
 
 # ---- splits never leak
