@@ -19,6 +19,7 @@ from densesirst_gen.files.regular import open_regular
 CHUNK = 1 << 18
 """Bytes that are read at least."""
 SPACE = re.compile(r"[ \t\n\r]*")
+NUMBER = re.compile(r"[-+.eE\d]")
 CODECS = {"utf-8": 0, "utf-8-sig": 3}
 """Encodings that are read, and where their text begins."""
 
@@ -150,7 +151,7 @@ class _Text:
         return str(name)
 
     def value(self) -> Any:
-        """The next value; a number is whole only if something follows it."""
+        """The next value; a number is whole only if something else follows it."""
         self.peek()
         while True:
             try:
@@ -159,7 +160,8 @@ class _Text:
                 if not self._more():
                     raise
                 continue
-            if end < len(self._text) or not self._more():
+            goes_on = isinstance(value, int | float) and NUMBER.match(self._text, end)
+            if (end < len(self._text) and not goes_on) or not self._more():
                 self._at = end
                 return value
 

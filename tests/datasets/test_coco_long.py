@@ -228,6 +228,16 @@ def test_records_of_a_file(tmp_path: Path, found: Any, indent: int | None, chunk
         assert all(len(read[name]) == len(found[name]) for name in ARRAYS if name in found)
 
 
+@pytest.mark.parametrize("number", [1.5, -0.25, 1e300, 1.5e-07, 10**20, -3])
+def test_a_number_may_be_cut_anywhere(tmp_path: Path, number: float) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"info": number, "images": [], "more": [number]}))
+    for chunk in range(1, 40):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("densesirst_gen.datasets.json_arrays.CHUNK", chunk)
+            read = open_arrays(tmp_path / "a.json", ["images"])
+        assert (read["info"], read["more"], len(read["images"])) == (number, [number], 0)
+
+
 def test_a_file_that_is_changed_meanwhile_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
