@@ -59,6 +59,7 @@ def test_boxes_in_pixels_are_not(paste: BagCopyPaste, boxes: list[list[float]]) 
 
 
 def test_a_batch_wants_a_library_and_no_path() -> None:
+    pytest.importorskip("torch")
     batch = pytest.importorskip("densesirst_gen.augment.batch")
     with pytest.raises(ValueError, match=r"library must be a TargetLibrary, got 'targets.npz'"):
         batch.BatchBagCopyPaste("targets.npz")
