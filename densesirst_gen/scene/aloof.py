@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from densesirst_gen.scene.counts import MANY, MOST_SAMPLED, Look, look
 from densesirst_gen.scene.scene import is_void
 
-LEAST_SHARE = 0.002
-"""Of the pixels: more than small targets that are all saturated."""
+LEAST_SHARE, LARGEST_TARGET = 0.01, 100
+"""Of the pixels, and px of one piece: more than small targets have that are all of one value."""
 LINE_SHARE = 0.5
 """Of the pixels of a line, that lie apart where it holds no picture."""
 
@@ -53,7 +54,7 @@ def aloof(image: np.ndarray, nodata: Sequence[float] = ()) -> Aloof | None:
 
 
 def _of_ends(image: np.ndarray, values: np.ndarray, nodata: Sequence[float]) -> Aloof | None:
-    shares = {v: _share(values, v) for v in (float(values.min()), float(values.max()))}
+    shares = {v: _share(image == v) for v in (float(values.min()), float(values.max()))}
     often = [v for v, share in shares.items() if share]
     others = _thin(values[~np.isin(values, often)]) if often else values[:0]
     found = tuple(v for v in often if _lies_apart(others, v))
@@ -83,10 +84,18 @@ def _is_strange(line: np.ndarray, inner: np.ndarray) -> bool:
     return high > low and float((gaps > high - low).mean()) >= LINE_SHARE
 
 
-def _share(values: np.ndarray, value: float) -> float:
-    """Of the pixels that have a value; 0 if they are few."""
-    n = np.count_nonzero(values == value)
-    return n / values.size if n >= max(MANY, LEAST_SHARE * values.size) else 0.0
+def _share(here: np.ndarray) -> float:
+    """Of the pixels that have a value; 0 if they may be targets."""
+    n = int(np.count_nonzero(here))
+    return n / here.size if n >= LEAST_SHARE * here.size or _is_in_one_piece(here, n) else 0.0
+
+
+def _is_in_one_piece(here: np.ndarray, n: int) -> bool:
+    """Whether one connected piece is larger than a small target."""
+    if n <= LARGEST_TARGET:
+        return False
+    areas = cv2.connectedComponentsWithStats(here.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+    return bool(areas.max() > LARGEST_TARGET)
 
 
 def _lies_apart(others: np.ndarray, value: float) -> bool:

@@ -326,6 +326,7 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         (
             *_truth_notes(scores),
             *([] if is_hit else _miss_notes(scores)),
+            *_cut_notes(scores, scoring.max_dets),
             *summed_notes((s.name, note) for s in scores for note in s.notes),
         ),
     )
@@ -337,6 +338,17 @@ def _truth_notes(scores: Sequence[SceneScore]) -> list[str]:
     return [
         f"none of {len(scores)} scenes has a target: every detection counts as false, and only the "
         "rates of false alarms say anything"
+    ]
+
+
+def _cut_notes(scores: Sequence[SceneScore], max_dets: int | None) -> list[str]:
+    """Of images with more targets than COCO's average precision counts boxes."""
+    cut = [s.name for s in scores if max_dets and min(len(s.truth), len(s.found)) > max_dets]
+    if not cut:
+        return []
+    return [
+        f"{len(cut)} images have more than {max_dets} targets, of which COCO's average precision "
+        f"counts no more boxes (--max-dets 0 counts all): {examples(cut)}"
     ]
 
 
