@@ -159,3 +159,44 @@ def test_copies_of_the_images_are_told_and_equal_masks_are_not(tmp_path: Path) -
         shutil.copytree(root / kind, tmp_path / kind)
     assert any("own images" in note for note in read(root, tmp_path / "images").notes())
     assert read(root, tmp_path / "masks").notes() == []
+
+
+def maps(folder: Path, changed: Callable[[np.ndarray, int], np.ndarray]) -> Path:
+    folder.mkdir()
+    for k, name in enumerate(NAMES):
+        mask = np.zeros((48, 64), np.float32)
+        for x0, y0, x1, y1 in boxes_of(k):
+            mask[int(y0) : int(y1), int(x0) : int(x1)] = 1
+        np.save(folder / f"{name}.npy", changed(mask, k))
+    return folder
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (-1, 2), (1, 1)])
+def test_maps_that_are_shifted_are_told(shift: tuple[int, int], tmp_path: Path) -> None:
+    root = masked(tmp_path / "d")
+    found = maps(tmp_path / "r", lambda mask, k: np.roll(mask, shift, (1, 0)))
+    (note,) = scored(root, found).notes
+    assert f"lie {shift[0]:+d} px in x and {shift[1]:+d} px in y" in note
+
+
+def test_maps_that_are_grown_or_right_are_not_told(tmp_path: Path) -> None:
+    root = masked(tmp_path / "d")
+    right = maps(tmp_path / "r", lambda mask, k: mask)
+    grown = maps(tmp_path / "g", lambda mask, k: np.maximum(mask, np.roll(mask, 1, 1)))
+    assert scored(root, right).notes == scored(root, grown).notes == ()
+
+
+def test_some_inverted_maps_are_told(tmp_path: Path) -> None:
+    root = masked(tmp_path / "d")
+    found = maps(tmp_path / "r", lambda mask, k: 1 - mask if k == 1 else mask)
+    (note,) = scored(root, found).notes
+    assert note.startswith("1 of 3 maps are white in more than 50% of their pixels")
+    assert ": b; are they inverted?" in note
+
+
+def test_probabilities_are_rounded(tmp_path: Path) -> None:
+    root = masked(tmp_path / "d")
+    found = maps(tmp_path / "r", lambda mask, k: mask * np.float32(1 + 1e-6) - np.float32(1e-7))
+    evaluation = scored(root, found)
+    assert evaluation.pixels is not None
+    assert evaluation.pixels.iou == 1

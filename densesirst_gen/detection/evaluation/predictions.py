@@ -16,7 +16,7 @@ import numpy as np
 from densesirst_gen.datasets import Dataset
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import examples
-from densesirst_gen.detection.evaluation.box_forms import check_forms
+from densesirst_gen.detection.evaluation.box_forms import ROUNDED, check_forms
 from densesirst_gen.detection.evaluation.categories import category_notes
 from densesirst_gen.detection.evaluation.coco_results import read_results
 from densesirst_gen.detection.evaluation.errors import PredictionError
@@ -263,9 +263,9 @@ def read_map(path: Path, *, zero_one: bool = False) -> np.ndarray:
     if values.dtype == np.bool_ or (zero_one and values.dtype in DEPTHS):
         return values != 0
     prob = values.astype(np.float32) / np.float32(DEPTHS.get(values.dtype, 1))
-    if not (prob.min() >= 0 and prob.max() <= 1):
+    if not (prob.min() >= -ROUNDED and prob.max() <= 1 + ROUNDED):
         raise PredictionError(
             f"{path}: {values.dtype} values from {values.min():g} to {values.max():g}; "
             "probabilities must be in 0..1 (logits need a sigmoid)"
         )
-    return prob
+    return prob.clip(0, 1)
