@@ -29,6 +29,8 @@ MOST_BYTES = 100_000_000
 
 THIRD, FEWEST = 0.34, 2
 """Share of the range, and images of a kind, by which images of two kinds are told."""
+DRIFT = 0.25
+"""Share of the range of all that half of the images don't fill."""
 SIGNED = ("uint16", "float32")
 """What int16 is read as, without values below 0 and with some: one camera all the same."""
 
@@ -145,10 +147,10 @@ def _blank(seen: Sequence[_Seen], used: Sequence[_Seen]) -> list[str]:
 
 
 def _stretched(seen: Sequence[_Seen]) -> list[str]:
-    """What lies apart, if without it the images fill less than half of what they seem to fill."""
+    """What lies apart, if without it the images fill less than two thirds of what they seem to."""
     found = [(one.scene.name, one.aloof) for one in seen if one.aloof]
     rest = [one.aloof.rest if one.aloof else one.look for one in seen]
-    if not found or 2 * _range(rest) >= _range([one.look for one in seen]):
+    if not found or 3 * _range(rest) >= 2 * _range([one.look for one in seen]):
         return []
     name, apart = found[0]
     said = " ".join(f"--nodata {value:.9g}" for value in apart.values)
@@ -191,7 +193,7 @@ def _cameras(found: Sequence[_Seen], counts: Counts) -> list[str]:
     }
     small = [folder for folder, share in shares.items() if share < NARROW * max(shares.values())]
     if not small:
-        return _two_kinds(found)
+        return _two_kinds(found) or _drift(found)
     return [
         f"images in {examples(small)} fill less than a quarter of the range of the others: if they "
         "are of another camera, --span-table FILE gives each its span"
@@ -211,6 +213,20 @@ def _two_kinds(found: Sequence[_Seen]) -> list[str]:
         f"third of the range of the others, such as {wide[0]}, and none is between: if they are of "
         "another camera or depth, or were stretched each for itself (AGC), --span-table FILE gives "
         "each its span"
+    ]
+
+
+def _drift(found: Sequence[_Seen]) -> list[str]:
+    """Images that each fill little of the range of all, as of a camera whose zero drifts."""
+    ranges = sorted(one.look.high - one.look.low for one in found)
+    middle, most = ranges[len(ranges) // 2], _range([one.look for one in found])
+    if len(found) < 2 * FEWEST or middle > DRIFT * most:
+        return []
+    return [
+        f"half of {len(found)} images looked at fill {middle / (most or 1):.0%} or less of the "
+        f"range of all, {middle:,.6g} of {most:,.6g}, as of a camera whose zero drifts: pastes "
+        "go by the range of all, and can be far brighter than what is around them; --span-table "
+        "FILE gives each its span"
     ]
 
 

@@ -163,3 +163,15 @@ def test_files_that_are_not_read_are_named_where_only_masks_are(tmp_path: Path) 
     wanted = r"nothing but masks.* not read, \.raw files: 2 files such as images/s0\.raw"
     with pytest.raises(DatasetError, match=wanted):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("step", "told"), [(200, True), (2, False)])
+def test_a_zero_that_drifts_is_told(step: int, told: bool, tmp_path: Path) -> None:
+    def drifting(image: np.ndarray, k: int) -> np.ndarray:
+        return (counts(image) + step * k).astype(np.uint16)
+
+    found = read_dataset(written(tmp_path / "a", drifting, n=8))
+    assert (
+        any("whose zero drifts" in note and "--span-table" in note for note in found.remarks)
+        == told
+    )
