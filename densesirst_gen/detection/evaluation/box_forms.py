@@ -12,7 +12,7 @@ from densesirst_gen.datasets import SceneFile
 from densesirst_gen.detection.evaluation.box_offsets import offset_of
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.unmasked import unmasked_kind, unmasked_truth
-from densesirst_gen.detection.metrics import FoundBoxes, match_boxes
+from densesirst_gen.detection.metrics import FoundBoxes, TargetF1, match_boxes
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import SceneError
@@ -50,6 +50,16 @@ def _as_rows_first(boxes: np.ndarray, size: Size) -> np.ndarray:
     return boxes[:, [1, 0, 3, 2]]
 
 
+def _not_centres(form: Form) -> Form:
+    """Of what was read as centres and sizes."""
+
+    def undone(boxes: np.ndarray, size: Size) -> np.ndarray:
+        centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        return form(np.hstack([centre, side]), size)
+
+    return undone
+
+
 def _scaled(form: Form) -> Form:
     def scaled(boxes: np.ndarray, size: Size) -> np.ndarray:
         height, width = size
@@ -73,6 +83,8 @@ FORMS: dict[str, Form] = {
     "fractions of the image": _scaled(_same),
     "fractions of the image, [x0, y0, x1, y1]": _scaled(_as_corners),
     "fractions of the image, [centre x, centre y, width, height]": _scaled(_as_centres),
+    "[x0, y0, x1, y1], not centres": _not_centres(_same),
+    "[x, y, width, height], not centres": _not_centres(_as_sizes),
     "counted from 1": _moved(-1),
     "moved by one pixel": _moved(1),
     "x and y swapped": _as_rows_first,
@@ -152,6 +164,11 @@ def _n_repeats(found: FoundBoxes) -> int:
 def _score_notes(source: Path, found: Mapping[str, FoundBoxes]) -> list[str]:
     """Scores that are no probabilities, of which thresholds say nothing."""
     scores = np.concatenate([np.zeros(0), *(part.scores for part in found.values())])
+    if len(scores) and scores.min() >= 0 and scores.max() <= TargetF1().min_score:
+        return [
+            f"{source}: no score is above {TargetF1().min_score:g}, so that F1, precision and "
+            "recall count no box"
+        ]
     if not len(scores) or (scores.min() >= -ROUNDED and scores.max() <= 1 + ROUNDED):
         return []
     return [
