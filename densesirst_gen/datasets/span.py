@@ -18,7 +18,7 @@ from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.codec import CodecError, read_image
 from densesirst_gen.files.manifest import MANIFEST
-from densesirst_gen.scene.aloof import Aloof, aloof
+from densesirst_gen.scene.aloof import Aloof, aloof, in_one_place
 from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, absent_values, counts_of, look
 
 N_SAMPLED = 32
@@ -148,8 +148,10 @@ def _blank(seen: Sequence[_Seen], used: Sequence[_Seen]) -> list[str]:
 
 def _stretched(seen: Sequence[_Seen]) -> list[str]:
     """What lies apart, if without it the images fill less than two thirds of what they seem to."""
-    found = [(one.scene.name, one.aloof) for one in seen if one.aloof]
-    rest = [one.aloof.rest if one.aloof else one.look for one in seen]
+    overlaid = in_one_place([one.aloof for one in seen if one.aloof])
+    chosen = [a if (a := one.aloof) and (a.is_large or overlaid) else None for one in seen]
+    found = [(one.scene.name, a) for one, a in zip(seen, chosen, strict=True) if a]
+    rest = [a.rest if a else one.look for one, a in zip(seen, chosen, strict=True)]
     if not found or 3 * _range(rest) >= 2 * _range([one.look for one in seen]):
         return []
     name, apart = found[0]

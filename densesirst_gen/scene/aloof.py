@@ -13,6 +13,9 @@ from densesirst_gen.scene.scene import is_void
 
 LEAST_SHARE, LARGEST_TARGET = 0.01, 100
 """Of the pixels, and px of one piece: more than small targets have that are all of one value."""
+FEWEST = 50
+"""Pixels of one value that are looked at."""
+MANY_IMAGES = 4
 LINE_SHARE = 0.5
 """Of the pixels of a line, that lie apart where it holds no picture."""
 
@@ -28,11 +31,17 @@ class Aloof(NamedTuple):
         The smallest, the largest, or both, if it is they that lie apart; else none.
     rest : Look
         What the image says without it.
+    is_large : bool
+        Whether it is more than small targets may be that are all of one value.
+    pixels : bytes
+        Where it is, a bit for each pixel; empty for rows.
     """
 
     where: str
     values: tuple[float, ...]
     rest: Look
+    is_large: bool = True
+    pixels: bytes = b""
 
 
 def aloof(image: np.ndarray, nodata: Sequence[float] = ()) -> Aloof | None:
@@ -54,15 +63,20 @@ def aloof(image: np.ndarray, nodata: Sequence[float] = ()) -> Aloof | None:
 
 
 def _of_ends(image: np.ndarray, values: np.ndarray, nodata: Sequence[float]) -> Aloof | None:
-    shares = {v: _share(image == v) for v in (float(values.min()), float(values.max()))}
-    often = [v for v, share in shares.items() if share]
+    ends = {float(values.min()), float(values.max())}
+    often = sorted(v for v in ends if np.count_nonzero(values == v) >= FEWEST)
     others = _thin(values[~np.isin(values, often)]) if often else values[:0]
     found = tuple(v for v in often if _lies_apart(others, v))
     rest = look(image, (*nodata, *found)) if found else None
     if rest is None:
         return None
-    parts = (f"what is {v:,.6g} ({shares[v]:.1%} of the pixels)" for v in found)
-    return Aloof(" and ".join(parts), found, rest)
+    here = [image == v for v in found]
+    parts = (
+        f"what is {v:,.6g} ({h.mean():.1%} of the pixels)" for v, h in zip(found, here, strict=True)
+    )
+    is_large = any(map(_is_large, here))
+    pixels = np.packbits(np.logical_or.reduce(here)).tobytes()
+    return Aloof(" and ".join(parts), found, rest, is_large, pixels)
 
 
 def _of_rows(image: np.ndarray, void: np.ndarray, nodata: Sequence[float]) -> Aloof | None:
@@ -84,18 +98,27 @@ def _is_strange(line: np.ndarray, inner: np.ndarray) -> bool:
     return high > low and float((gaps > high - low).mean()) >= LINE_SHARE
 
 
-def _share(here: np.ndarray) -> float:
-    """Of the pixels that have a value; 0 if they may be targets."""
-    n = int(np.count_nonzero(here))
-    return n / here.size if n >= LEAST_SHARE * here.size or _is_in_one_piece(here, n) else 0.0
-
-
-def _is_in_one_piece(here: np.ndarray, n: int) -> bool:
-    """Whether one connected piece is larger than a small target."""
-    if n <= LARGEST_TARGET:
-        return False
+def _is_large(here: np.ndarray) -> bool:
+    """Whether it is more of the image, or one piece is larger, than targets are."""
+    if here.mean() >= LEAST_SHARE:
+        return True
     areas = cv2.connectedComponentsWithStats(here.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
-    return bool(areas.max() > LARGEST_TARGET)
+    return bool(areas.max(initial=0) > LARGEST_TARGET)
+
+
+def in_one_place(found: Sequence[Aloof]) -> bool:
+    """Whether much of what lies apart is at the same pixels in all images, as overlays are.
+
+    Parameters
+    ----------
+    found : sequence of Aloof
+        Of several images; of a few, targets may be in one place by chance.
+    """
+    if len(found) < MANY_IMAGES or len({len(one.pixels) for one in found}) > 1:
+        return False
+    rows = np.frombuffer(b"".join(one.pixels for one in found), np.uint8).reshape(len(found), -1)
+    common = np.bitwise_and.reduce(rows, axis=0)
+    return int(np.unpackbits(common).sum()) >= FEWEST
 
 
 def _lies_apart(others: np.ndarray, value: float) -> bool:

@@ -175,3 +175,19 @@ def test_a_zero_that_drifts_is_told(step: int, told: bool, tmp_path: Path) -> No
         any("whose zero drifts" in note and "--span-table" in note for note in found.remarks)
         == told
     )
+
+
+def test_writing_burnt_into_all_images_is_told_and_flat_targets_are_not(tmp_path: Path) -> None:
+    """Both are small pieces of one value; writing is at the same pixels in every image."""
+
+    def dotted(image: np.ndarray, places: range) -> np.ndarray:
+        values = image.copy()
+        for x in places:
+            values[70:74, x : x + 4] = 255
+        return values
+
+    written_on = read(tmp_path / "a", lambda image, k: dotted(image, range(10, 38, 6)))
+    (note,) = (note for note in written_on.remarks if "lies apart" in note)
+    assert note.startswith("what is 255 (0.9% of the pixels)")
+    targets = read(tmp_path / "b", lambda image, k: dotted(image, range(6 + k, 34 + k, 6)))
+    assert not any("lies apart" in note for note in targets.remarks)
