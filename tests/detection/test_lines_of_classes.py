@@ -119,3 +119,12 @@ def test_scores_that_no_threshold_lets_through_are_told(
     (tmp_path / "r.json").write_text(json.dumps(rows))
     (note,) = read(data, tmp_path / "r.json").notes()
     assert "no score is above 0.001" in note
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".xlsx", ".jsonl", ".pkl"])
+def test_tables_of_other_kinds_are_refused_for_what_they_are(
+    suffix: str, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / f"r{suffix}").write_bytes(b"PAR1")
+    with pytest.raises(PredictionError, match=r"no file of boxes \(\.json, \.csv, \.txt\)"):
+        read(data, tmp_path / f"r{suffix}")

@@ -37,6 +37,7 @@ from densesirst_gen.files.codec import FORMATS, read_size
 Found = dict[str, FoundBoxes | Path]
 
 NO_BOXES = {*FORMATS, *SUFFIXES, ".npz", ".pkl", ".pickle", ".pth", ".h5", ".zip", ".gz", ".tar"}
+NO_BOXES |= {".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".jsonl", ".xml"}
 
 
 @dataclass(frozen=True, eq=False)
