@@ -228,9 +228,10 @@ def _unknown(inventory: Inventory) -> str:
         )
     if inventory.groups and not inventory.images:
         files = [path for group in inventory.groups for path in group.files.values()]
+        others = "".join(f"; {note}" for note in folders.unread(inventory))
         return (
-            f"{root}: nothing but masks, images of two values: {counted(files, root)}; where are "
-            "the images? --layout plain takes these for images"
+            f"{root}: nothing but masks, images of two values: {counted(files, root)}{others}; "
+            "where are the images? --layout plain takes these for images"
         )
     wanted = "".join(f"\n  {name}: {layout.EXPECTS}" for name, layout in LAYOUTS.items())
     found = examples(sorted(path.name for path in root.iterdir())) or "nothing"

@@ -18,6 +18,7 @@ from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.codec import CodecError, read_image
 from densesirst_gen.files.manifest import MANIFEST
+from densesirst_gen.scene.aloof import Aloof, aloof, in_one_place
 from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, absent_values, counts_of, look
 
 N_SAMPLED = 32
@@ -26,6 +27,10 @@ MOST_BYTES = 100_000_000
 """Of a manifest."""
 
 
+THIRD, FEWEST = 0.34, 2
+"""Share of the range, and images of a kind, by which images of two kinds are told."""
+DRIFT = 0.25
+"""Share of the range of all that half of the images don't fill."""
 SIGNED = ("uint16", "float32")
 """What int16 is read as, without values below 0 and with some: one camera all the same."""
 
@@ -36,6 +41,12 @@ class _Seen(NamedTuple):
     scene: SceneFile
     look: Look
     kind: str
+    aloof: Aloof | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Of one value, but for single pixels."""
+        return self.look.peak == self.look.low
 
 
 def with_counts(
@@ -49,7 +60,8 @@ def with_counts(
     Parameters
     ----------
     dataset : Dataset
-        Of its images up to 32, evenly spread, are decoded; one that can't be is passed over. Scenes
+        Of its images up to 32, evenly spread, are decoded; one that can't be is passed over, and
+        one of a single value where others have more, for it says nothing of the camera. Scenes
         with a span keep it. Scenes that are drawn and have no file bring their own. What a build
         of ours recorded in its manifest is taken from there.
     nodata : sequence of float, optional
@@ -68,11 +80,12 @@ def with_counts(
         groups[one.scene.span, one.kind].append(one)
     found: dict[Span | None, dict[str, Counts]] = defaultdict(dict)
     notes = []
-    for (span, kind), seen in groups.items():
+    for (span, kind), all_seen in groups.items():
+        seen = [one for one in all_seen if not one.is_blank] or all_seen
         counts = counts_of([one.look for one in seen], None if kind == "uint8" else span)
         counts = counts if nodata is None else replace(counts, nodata=tuple(nodata))
         found[span] |= dict.fromkeys(SIGNED if kind == "int16" else (kind,), counts)
-        notes += _notes(kind, counts, seen)
+        notes += [*_notes(kind, counts, seen), *_blank(all_seen, seen), *_stretched(seen)]
     scenes = each(
         dataset.scenes,
         lambda s: replace(s, counts=found.get(s.span, {})) if s.files() else s,
@@ -99,11 +112,13 @@ def _seen(scenes: Sequence[SceneFile], nodata: Sequence[float] | None) -> list[_
         try:
             image = read_image(scene.image, colormap=scene.colormap)
             absent = absent_values(image.array) if nodata is None else nodata
-            seen = look(image.array, absent_in(image, absent))
+            values = absent_in(image, absent)
+            seen = look(image.array, values)
+            apart = aloof(image.array, values)
         except (CodecError, OSError):
             continue
         signed = any(note.startswith("int16 read as") for note in image.notes)
-        found += [_Seen(scene, seen, "int16" if signed else seen.kind)] if seen else []
+        found += [_Seen(scene, seen, "int16" if signed else seen.kind, apart)] if seen else []
     return found
 
 
@@ -119,6 +134,39 @@ def _notes(kind: str, counts: Counts, seen: Sequence[_Seen]) -> list[str]:
         return [note, *_absent(counts), *_cameras(seen, counts)]
     fills = [_fills(low, high, share, counts)] if counts.reach < NARROW / FULL else []
     return [*fills, *_absent(counts)]
+
+
+def _blank(seen: Sequence[_Seen], used: Sequence[_Seen]) -> list[str]:
+    blank = [one.scene.name for one in seen if one.is_blank]
+    if not blank or len(seen) == len(used):
+        return []
+    return [
+        f"{len(blank)} of {len(seen)} images looked at are of one value, and say nothing of black "
+        f"and white: {examples(blank)}"
+    ]
+
+
+def _stretched(seen: Sequence[_Seen]) -> list[str]:
+    """What lies apart, if without it the images fill less than two thirds of what they seem to."""
+    overlaid = in_one_place([one.aloof for one in seen if one.aloof])
+    chosen = [a if (a := one.aloof) and (a.is_large or overlaid) else None for one in seen]
+    found = [(one.scene.name, a) for one, a in zip(seen, chosen, strict=True) if a]
+    rest = [a.rest if a else one.look for one, a in zip(seen, chosen, strict=True)]
+    if not found or 3 * _range(rest) >= 2 * _range([one.look for one in seen]):
+        return []
+    name, apart = found[0]
+    said = " ".join(f"--nodata {value:.9g}" for value in apart.values)
+    cause = f"a border, an overlay, saturation, no data? {said} leaves it out"
+    cause = cause if said else "numbers of the camera and no picture? cut it off"
+    return [
+        f"{apart.where} lies apart from all else ({apart.rest.low:,.6g} to {apart.rest.high:,.6g}) "
+        f"in {len(found)} of {len(seen)} images looked at, such as {name}, and stretches "
+        f"the range that is taken: {cause}, or say --span"
+    ]
+
+
+def _range(looks: Sequence[Look]) -> float:
+    return max(one.high for one in looks) - min(one.low for one in looks)
 
 
 def _absent(counts: Counts) -> list[str]:
@@ -147,10 +195,40 @@ def _cameras(found: Sequence[_Seen], counts: Counts) -> list[str]:
     }
     small = [folder for folder, share in shares.items() if share < NARROW * max(shares.values())]
     if not small:
-        return []
+        return _two_kinds(found) or _drift(found)
     return [
         f"images in {examples(small)} fill less than a quarter of the range of the others: if they "
         "are of another camera, --span-table FILE gives each its span"
+    ]
+
+
+def _two_kinds(found: Sequence[_Seen]) -> list[str]:
+    """Images of two ranges and none between: two cameras in one folder, or gain set for each."""
+    ranges = [one.look.high - one.look.low for one in found]
+    shares = [width / (max(ranges) or 1) for width in ranges]
+    narrow = [one.scene.name for one, share in zip(found, shares, strict=True) if share <= THIRD]
+    wide = [one.scene.name for one, share in zip(found, shares, strict=True) if share > 1 - THIRD]
+    if min(len(narrow), len(wide)) < FEWEST or len(narrow) + len(wide) < len(found):
+        return []
+    return [
+        f"{len(narrow)} of {len(found)} images looked at, such as {narrow[0]}, fill less than a "
+        f"third of the range of the others, such as {wide[0]}, and none is between: if they are of "
+        "another camera or depth, or were stretched each for itself (AGC), --span-table FILE gives "
+        "each its span"
+    ]
+
+
+def _drift(found: Sequence[_Seen]) -> list[str]:
+    """Images that each fill little of the range of all, as of a camera whose zero drifts."""
+    ranges = sorted(one.look.high - one.look.low for one in found)
+    middle, most = ranges[len(ranges) // 2], _range([one.look for one in found])
+    if len(found) < 2 * FEWEST or middle > DRIFT * most:
+        return []
+    return [
+        f"half of {len(found)} images looked at fill {middle / (most or 1):.0%} or less of the "
+        f"range of all, {middle:,.6g} of {most:,.6g}, as of a camera whose zero drifts: pastes "
+        "go by the range of all, and can be far brighter than what is around them; --span-table "
+        "FILE gives each its span"
     ]
 
 

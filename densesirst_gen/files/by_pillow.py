@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from densesirst_gen.files.arrays import PNM_HEAD
 from densesirst_gen.files.jpeg import described, is_flir, is_whole
 from densesirst_gen.files.numbers import plain
 from densesirst_gen.files.png import has_all_rows, is_interlaced, may_have_all_rows
@@ -125,7 +126,15 @@ def _notes(image: ImageFile, data: bytes) -> list[str]:
         notes.append(f"orientation {orientation} not applied")
     if "A" in image.getbands() or "transparency" in image.info:
         notes.append("alpha ignored")
+    head = PNM_HEAD.match(data) if image.format == "PPM" else None
+    if head and int(head[4]) < 255:
+        notes.append(f"white at {int(head[4])} read as 255")
     return notes
+
+
+def is_untold(image: ImageFile) -> bool:
+    """Whether there is nothing to note of its turn and its alpha, by its head."""
+    return "transparency" not in image.info and _orientation(image) == 1
 
 
 def _orientation(image: ImageFile) -> int:

@@ -30,7 +30,7 @@ from densesirst_gen.files.arrays import (
     read_fits,
     read_npy,
 )
-from densesirst_gen.files.by_pillow import identify, read_by_pillow
+from densesirst_gen.files.by_pillow import identify, is_untold, read_by_pillow
 from densesirst_gen.files.colormaps import BRIGHTNESS, inverted
 from densesirst_gen.files.false_colour import check_no_false_colour
 from densesirst_gen.files.frames import image_bytes, open_image
@@ -405,7 +405,7 @@ def _head(data: bytes, kind: str) -> Head:
         return Head(*tiff_size(data), tiff_depth(data), False)
     image = identify(data, kind)
     is_plain = image.mode in ("L", "I;16") and kind in ("PNG", "BMP")
-    is_plain = is_plain and getattr(image, "n_frames", 1) == 1
+    is_plain = is_plain and getattr(image, "n_frames", 1) == 1 and is_untold(image)
     return Head(image.height, image.width, DEPTHS.get(image.mode, "8 bit"), is_plain)
 
 

@@ -338,7 +338,7 @@ def test_a_text_file_for_each_scene(tmp_path, kind):
     ("line", "words"),
     [
         (lambda name, box: "0.5 0.5 0.5", "none of 'class cx cy w h'"),
-        (lambda name, box: "7 300 200 310 210", "none of"),
+        (lambda name, box: "7 300 200 310 210", "outside of their image"),
         (lambda name, box: f"0 {joined([0.1] * 8)}", "none of"),
         (lambda name, box: "0 nan 0.5 0.1 0.1", r"f0\.txt: line 1"),
         (lambda name, box: "these are words", r"f0\.txt: line 1"),

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
+from densesirst_gen.detection.evaluation.box_offsets import offset_of
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.unmasked import unmasked_kind, unmasked_truth
-from densesirst_gen.detection.metrics import FoundBoxes, match_boxes
+from densesirst_gen.detection.metrics import FoundBoxes, TargetF1, match_boxes
 from densesirst_gen.files.codec import CodecError
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import SceneError
 
 N_SAMPLED = 48
+ROUNDED = 1e-5
+"""By what sums of fractions may be above 1."""
 MOST = 100
 """Boxes of a scene that are looked at, the most confident."""
 
@@ -47,6 +50,16 @@ def _as_rows_first(boxes: np.ndarray, size: Size) -> np.ndarray:
     return boxes[:, [1, 0, 3, 2]]
 
 
+def _not_centres(form: Form) -> Form:
+    """Of what was read as centres and sizes."""
+
+    def undone(boxes: np.ndarray, size: Size) -> np.ndarray:
+        centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        return form(np.hstack([centre, side]), size)
+
+    return undone
+
+
 def _scaled(form: Form) -> Form:
     def scaled(boxes: np.ndarray, size: Size) -> np.ndarray:
         height, width = size
@@ -70,6 +83,8 @@ FORMS: dict[str, Form] = {
     "fractions of the image": _scaled(_same),
     "fractions of the image, [x0, y0, x1, y1]": _scaled(_as_corners),
     "fractions of the image, [centre x, centre y, width, height]": _scaled(_as_centres),
+    "[x0, y0, x1, y1], not centres": _not_centres(_same),
+    "[x, y, width, height], not centres": _not_centres(_as_sizes),
     "counted from 1": _moved(-1),
     "moved by one pixel": _moved(1),
     "x and y swapped": _as_rows_first,
@@ -84,6 +99,8 @@ class _Sample:
     found: FoundBoxes
     truth: np.ndarray
     size: Size
+    has_sides: bool = True
+    """Whether targets are more than points."""
 
 
 def check_forms(
@@ -111,14 +128,48 @@ def check_forms(
     chosen = [scene for scene in scenes if len(found.get(scene.name, ()))]
     chosen = chosen[:: max(1, -(-len(chosen) // N_SAMPLED))]
     samples = [s for scene in chosen if (s := _sample(scene, found[scene.name])) is not None]
-    notes = [*_form_notes(source, samples, told), *_outside_notes(source, samples, told)]
-    return [*notes, *_flat_notes(source, found, told), *_score_notes(source, found)]
+    notes = _form_notes(source, samples, told) or _offset_notes(source, samples, told)
+    notes += [*_outside_notes(source, samples, told), *_flat_notes(source, found, told)]
+    return [*notes, *_repeated_notes(source, found, told), *_score_notes(source, found)]
+
+
+def _offset_notes(source: Path, samples: Sequence[_Sample], told: str) -> list[str]:
+    """Boxes that are off by one pixel or a half, which for small targets decides on hits."""
+    found = offset_of((one.found.boxes, one.truth) for one in samples if one.has_sides)
+    if found is None:
+        return []
+    name, n = found
+    return [
+        f"{source}: most of {n} {told} that lie on targets are off in the same way, {name}: for "
+        f"targets of few pixels that decides what is hit. Is {told} in that form?"
+    ]
+
+
+def _repeated_notes(source: Path, found: Mapping[str, FoundBoxes], told: str) -> list[str]:
+    """The same box with the same score again, as joined results of several processes have."""
+    repeats = {name: n for name, part in found.items() if (n := _n_repeats(part))}
+    if not repeats:
+        return []
+    return [
+        f"{source}: {sum(repeats.values())} of {sum(map(len, found.values()))} {told} are there "
+        f"before, with the same score, such as in {next(iter(repeats))}: repeats count as false"
+    ]
+
+
+def _n_repeats(found: FoundBoxes) -> int:
+    rows = np.column_stack([found.boxes, found.scores])
+    return len(rows) - len(np.unique(rows, axis=0))
 
 
 def _score_notes(source: Path, found: Mapping[str, FoundBoxes]) -> list[str]:
     """Scores that are no probabilities, of which thresholds say nothing."""
     scores = np.concatenate([np.zeros(0), *(part.scores for part in found.values())])
-    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
+    if len(scores) and scores.min() >= 0 and scores.max() <= TargetF1().min_score:
+        return [
+            f"{source}: no score is above {TargetF1().min_score:g}, so that F1, precision and "
+            "recall count no box"
+        ]
+    if not len(scores) or (scores.min() >= -ROUNDED and scores.max() <= 1 + ROUNDED):
         return []
     return [
         f"{source}: scores go from {scores.min():g} to {scores.max():g}, not from 0 to 1: average "
@@ -155,8 +206,9 @@ def _sample(scene: SceneFile, found: FoundBoxes) -> _Sample | None:
         return None
     best = np.argsort(-found.scores, kind="stable")[:MOST]
     size = labels.shape[0], labels.shape[1]
-    truth = unmasked_truth(scene, size) if unmasked_kind([scene]) else annotate(labels)
-    return _Sample(found.where(best), truth.boxes, size)
+    unmasked = unmasked_kind([scene])
+    truth = unmasked_truth(scene, size) if unmasked else annotate(labels)
+    return _Sample(found.where(best), truth.boxes, size, unmasked != "points")
 
 
 def _form_notes(source: Path, samples: Sequence[_Sample], told: str) -> list[str]:

@@ -49,7 +49,9 @@ def read_results(path: Path) -> Results:
     files = {} if own is None else image_names(path, own)
     named = [(_named(image, files), values) for image, values in rows]
     listed = tuple(Image(key, file_name) for key, file_name in files.items())
-    return Results(named, listed, notes=tuple(_category_notes(records)))
+    categories = _categories(records)
+    known = tuple(key for key in categories if is_list and key != str(None))
+    return Results(named, listed, notes=tuple(_category_notes(categories)), categories=known)
 
 
 def read_document(path: Path) -> Any:
@@ -96,8 +98,11 @@ def _named(image: Image, files: Mapping[str | int, str]) -> Image:
     return Image(image.id, files.get(image.id))
 
 
-def _category_notes(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    found = sorted({str(record.get("category_id")) for record in records})
+def _categories(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(record.get("category_id")) for record in records})
+
+
+def _category_notes(found: list[str]) -> list[str]:
     if len(found) < 2:
         return []
     return [f"results of {len(found)} categories ({', '.join(found[:5])}) are scored as one"]

@@ -16,6 +16,7 @@ import numpy as np
 
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.paths import examples
+from densesirst_gen.detection.evaluation.doubts import doubts
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, load_prediction
@@ -325,7 +326,7 @@ def collect(kind: str, parts: Iterable[SceneScore], scoring: Scoring) -> Evaluat
         _target_rows(scores, taken, matches),
         (
             *_truth_notes(scores),
-            *([] if is_hit else _miss_notes(scores)),
+            *doubts(scores, scoring.max_dets, is_hit=is_hit),
             *summed_notes((s.name, note) for s in scores for note in s.notes),
         ),
     )
@@ -337,18 +338,6 @@ def _truth_notes(scores: Sequence[SceneScore]) -> list[str]:
     return [
         f"none of {len(scores)} scenes has a target: every detection counts as false, and only the "
         "rates of false alarms say anything"
-    ]
-
-
-def _miss_notes(scores: Sequence[SceneScore]) -> list[str]:
-    """Of targets of which none was hit; perhaps the predictions are of other images."""
-    n_targets = sum(len(score.truth) for score in scores)
-    n_found = sum(len(score.found) for score in scores)
-    if not n_targets or not n_found:
-        return []
-    return [
-        f"none of {n_targets} targets is hit by any of {n_found} boxes, by overlap or by distance: "
-        "are these the predictions of these images, in their pixels, x before y?"
     ]
 
 

@@ -16,10 +16,12 @@ import numpy as np
 from densesirst_gen.datasets import Dataset
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.paths import examples
-from densesirst_gen.detection.evaluation.box_forms import check_forms
+from densesirst_gen.detection.evaluation.box_forms import ROUNDED, check_forms
+from densesirst_gen.detection.evaluation.categories import category_notes
 from densesirst_gen.detection.evaluation.coco_results import read_results
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.image_ids import scenes_of_images
+from densesirst_gen.detection.evaluation.own_files import own_file_notes
 from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES
 from densesirst_gen.detection.evaluation.readers.folder import Maps, read_folder
 from densesirst_gen.detection.evaluation.readers.map_values import (
@@ -35,6 +37,7 @@ from densesirst_gen.files.codec import FORMATS, read_size
 Found = dict[str, FoundBoxes | Path]
 
 NO_BOXES = {*FORMATS, *SUFFIXES, ".npz", ".pkl", ".pickle", ".pth", ".h5", ".zip", ".gz", ".tar"}
+NO_BOXES |= {".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".jsonl", ".xml"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,7 @@ def read_predictions(
         extra, remarks = read.extra, list(read.notes)
     else:
         found, extra, remarks = _boxes(source, read, dataset, known, ids)
+        remarks += category_notes(source, read.categories, dataset.annotations)
     wanted = {name: found[name] for name in names if name in found}
     missing = tuple(name for name in names if name not in wanted)
     _check_belonging(source, names, wanted, [*found, *extra], extra)
@@ -127,8 +131,9 @@ def read_predictions(
         told = "bbox" if source.suffix.lower() == ".json" else "box"
         remarks += check_forms(source, boxes, chosen, told)
         return Predictions(source, "boxes", wanted, missing, tuple(extra), tuple(remarks))
-    meaning = meaning_of(path for path in wanted.values() if isinstance(path, Path))
-    notes = (*remarks, *meaning.notes)
+    maps = {name: path for name, path in wanted.items() if isinstance(path, Path)}
+    meaning = meaning_of(maps.values())
+    notes = (*remarks, *meaning.notes, *own_file_notes(maps, dataset.scenes))
     return Predictions(source, "maps", wanted, missing, tuple(extra), notes, meaning.zero_one)
 
 
@@ -259,9 +264,9 @@ def read_map(path: Path, *, zero_one: bool = False) -> np.ndarray:
     if values.dtype == np.bool_ or (zero_one and values.dtype in DEPTHS):
         return values != 0
     prob = values.astype(np.float32) / np.float32(DEPTHS.get(values.dtype, 1))
-    if not (prob.min() >= 0 and prob.max() <= 1):
+    if not (prob.min() >= -ROUNDED and prob.max() <= 1 + ROUNDED):
         raise PredictionError(
             f"{path}: {values.dtype} values from {values.min():g} to {values.max():g}; "
             "probabilities must be in 0..1 (logits need a sigmoid)"
         )
-    return prob
+    return prob.clip(0, 1)

@@ -23,8 +23,9 @@ def read_box_texts(folder: Path, files: Mapping[str, Path]) -> Results:
     """The boxes of each image.
 
     A line is, in all files alike, ``class cx cy w h`` with or without ``conf`` behind (YOLO, in
-    fractions of the image), or in px ``conf x1 y1 x2 y2``, ``x1 y1 x2 y2 conf``, ``class conf x1
-    y1 x2 y2`` or ``x1 y1 x2 y2 conf class``. A class may be a word.
+    fractions of the image), or in px ``class x1 y1 x2 y2`` with or without ``conf`` behind,
+    ``conf x1 y1 x2 y2``, ``x1 y1 x2 y2 conf``, ``class conf x1 y1 x2 y2`` or ``x1 y1 x2 y2 conf
+    class``. A class may be a word.
 
     Parameters
     ----------

@@ -80,18 +80,31 @@ def _are_fractions(table: np.ndarray) -> bool:
 
 
 def _are_pixels(table: np.ndarray, box: tuple[int, ...], score: int) -> bool:
-    corners = table[:, box]
-    ordered = (corners[:, 2:] >= corners[:, :2]).all()
-    return bool(ordered) and corners.max(initial=0) > 1 and _in_unit(table[:, score])
+    return _are_corners(table[:, box]) and _in_unit(table[:, score])
+
+
+def _are_corners(corners: np.ndarray) -> bool:
+    return bool((corners[:, 2:] >= corners[:, :2]).all()) and bool(corners.max(initial=0) > 1)
+
+
+def _conf_first(table: np.ndarray) -> bool:
+    """Of which not all say 0, as classes do."""
+    return bool(table[:, 0].any()) and _are_pixels(table, CORNERS_SECOND, 0)
+
+
+def _class_first(table: np.ndarray) -> bool:
+    """Whole numbers that are not all 1, which says the same of all boxes either way."""
+    classes = table[:, 0]
+    plain = _is_whole(classes) and not bool((classes == 1).all())
+    return plain and _are_corners(table[:, CORNERS_SECOND])
 
 
 CORNERS_FIRST, CORNERS_SECOND, CORNERS_THIRD = (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)
 GRAMMARS = (
     Columns("class cx cy w h", 5, CORNERS_SECOND, -1, True, _are_fractions),
     Columns("class cx cy w h conf", 6, CORNERS_SECOND, 5, True, _are_fractions),
-    Columns(
-        "conf x1 y1 x2 y2", 5, CORNERS_SECOND, 0, False, lambda t: _are_pixels(t, CORNERS_SECOND, 0)
-    ),
+    Columns("conf x1 y1 x2 y2", 5, CORNERS_SECOND, 0, False, _conf_first),
+    Columns("class x1 y1 x2 y2", 5, CORNERS_SECOND, -1, False, _class_first),
     Columns(
         "x1 y1 x2 y2 conf", 5, CORNERS_FIRST, 4, False, lambda t: _are_pixels(t, CORNERS_FIRST, 4)
     ),
@@ -102,6 +115,14 @@ GRAMMARS = (
         1,
         False,
         lambda t: _is_whole(t[:, 0]) and _are_pixels(t, CORNERS_THIRD, 1),
+    ),
+    Columns(
+        "class x1 y1 x2 y2 conf",
+        6,
+        CORNERS_SECOND,
+        5,
+        False,
+        lambda t: _is_whole(t[:, 0]) and _are_pixels(t, CORNERS_SECOND, 5),
     ),
     Columns(
         "x1 y1 x2 y2 conf class",

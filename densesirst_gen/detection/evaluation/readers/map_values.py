@@ -54,12 +54,33 @@ def meaning_of(paths: Iterable[Path]) -> Meaning:
     """
     maps = list(paths)
     found = _meaning(maps)
-    return found._replace(notes=(*found.notes, *_inverted(maps, found)))
+    sample = maps[:: max(1, len(maps) // N_SAMPLED)][:N_SAMPLED]
+    notes = (*found.notes, *_inverted(sample, found), *_of_two_kinds(sample, found))
+    return found._replace(notes=notes)
 
 
-def _inverted(paths: Sequence[Path], meaning: Meaning) -> list[str]:
+def _of_two_kinds(sample: Sequence[Path], meaning: Meaning) -> list[str]:
+    """A note if of a sample half or more are of 0 and 1, and others are not."""
+    if meaning.zero_one:
+        return []
+    peaks = [(path, _peak(read_values(path))) for path in sample]
+    ones = [path for path, peak in peaks if peak == 1]
+    if len(ones) < 2 or 2 * len(ones) < len(sample):
+        return []
+    return [
+        f"{len(ones)} of {len(sample)} maps looked at, such as {ones[0].name}, hold 0 and 1 alone, "
+        "and others more: they are read as probabilities, of which 1 is nearly nothing; if they "
+        "are masks, all must hold 0 and 1, or 0 and 255"
+    ]
+
+
+def _peak(values: np.ndarray) -> int | None:
+    """The largest of whole numbers."""
+    return int(values.max(initial=0)) if values.dtype in DEPTHS else None
+
+
+def _inverted(sample: Sequence[Path], meaning: Meaning) -> list[str]:
     """A note if most maps of a sample find something nearly everywhere."""
-    sample = paths[:: max(1, len(paths) // N_SAMPLED)][:N_SAMPLED]
     white = [path for path in sample if _share_on(read_values(path), meaning) > MOST]
     if 2 * len(white) <= len(sample):
         return []
@@ -78,7 +99,7 @@ def _meaning(paths: Iterable[Path]) -> Meaning:
     peak, n_maps = 0, 0
     for path in paths:
         values = read_values(path)
-        most = int(values.max(initial=0)) if values.dtype in DEPTHS else None
+        most = _peak(values)
         if most is None or 2 * most > DEPTHS[values.dtype]:
             return Meaning()
         peak, depth, n_maps = max(peak, most), DEPTHS[values.dtype], n_maps + 1

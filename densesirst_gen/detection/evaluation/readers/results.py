@@ -50,6 +50,8 @@ class Results:
         How the file was read, where that had to be decided.
     extra : tuple of str
         Files of no scene, which were not read.
+    categories : tuple of str
+        Ids of their categories, if the file leaves it to the dataset what these are.
     """
 
     rows: list[tuple[Image, Values]]
@@ -57,6 +59,7 @@ class Results:
     in_fractions: bool = False
     notes: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     def images(self) -> dict[Image, None]:
         """Each once, in the order of the file."""
