@@ -15,6 +15,7 @@ from densesirst_gen.datasets.coco_annotation import (
     CROWD,
     NO_MASK,
     NO_PIXEL,
+    NOTHING,
     Reading,
     Rules,
     box_alone,
@@ -210,8 +211,8 @@ def _refuse_if_most(findings: Findings, n: int, rules: Rules) -> None:
     for kind in REFUSED_IF_MOST:
         if is_most(kind):
             raise DatasetError(f"{findings.line(kind, n)}; mend the file, or whatever wrote it")
-    if not is_most(NO_MASK) and is_most(NO_MASK, BROKEN, NO_PIXEL):
-        kinds = [kind for kind in (BROKEN, NO_PIXEL, NO_MASK) if findings.count(kind)]
+    if not is_most(NO_MASK) and is_most(NO_MASK, NOTHING, BROKEN, NO_PIXEL):
+        kinds = [kind for kind in (NOTHING, BROKEN, NO_PIXEL, NO_MASK) if findings.count(kind)]
         raise DatasetError("; ".join(findings.line(kind, n) for kind in kinds))
 
 

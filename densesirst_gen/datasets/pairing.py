@@ -8,13 +8,19 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from densesirst_gen.datasets.inventory import Group, Inventory
+from densesirst_gen.datasets.inventory import MASK_WORD, Group, Inventory
 from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
 ENDS = re.compile(r"([_. -](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
+DERIVED = re.compile(
+    r"edge|contour|boundar|outline|centroid|cent(er|re)|point|coarse|pseudo|weak|pred|result|output|"
+    r"eroded?|dilat|skeleton|overlay|heat",
+    re.I,
+)
+"""In names of folders of what is made of masks, or guessed by a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +130,17 @@ def _nearest_first(
 ) -> Iterator[tuple[Group, dict[Path, Path]]]:
     """Image -> mask, for each group of masks that has some of the images not yet found."""
     left = group.by_key()
-    for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), m.folder)):
+    for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), *_doubt(m.folder))):
         if not left:
             return
         if found := _of_group(other.by_key(), left) or _only_two(group, other):
             yield other, {left[key]: path for key, path in found.items()}
             left = {key: path for key, path in left.items() if key not in found}
+
+
+def _doubt(folder: str) -> tuple[bool, bool, str]:
+    """Of folders at one distance first those whose names say masks, and nothing made of them."""
+    return DERIVED.search(folder) is not None, MASK_WORD.search(folder) is None, folder
 
 
 def _only_two(images: Group, masks: Group) -> dict[str, Path]:

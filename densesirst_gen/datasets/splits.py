@@ -105,6 +105,20 @@ def _read_all(files: Iterable[Path], names: Collection[str]) -> dict[Path, tuple
     return {path: tuple(dict.fromkeys([*f, *unknown])) for path, (f, unknown) in read.items()}
 
 
+def strange_lists(files: Iterable[Path], names: Collection[str]) -> list[Path]:
+    """Files that are called and look like lists of a part, and name no scene.
+
+    Parameters
+    ----------
+    files : iterable of Path
+    names : collection of str
+        The scenes of the dataset.
+    """
+    called = [path for path in files if part_of(path.stem)]
+    known = SceneNames(names if called else ())
+    return [p for p in called if _says_part(p, known) and not any(map(known.listed, _lines(p)))]
+
+
 def _keys(root: Path, files: Collection[Path]) -> dict[Path, str]:
     """What the splits are called."""
     stems = {path: path.stem for path in files}
@@ -165,7 +179,7 @@ def _is_list(path: Path, known: SceneNames) -> bool:
 
 def _says_part(path: Path, known: SceneNames) -> bool:
     """Whether a file that names no scene is called like a list, and its lines look like names."""
-    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.listed(path.stem):
+    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.find(path.stem):
         return False
     if path.stat().st_size > MAX_BYTES or NO_LIST.search(path.stem):
         return False

@@ -12,6 +12,7 @@ from densesirst_gen.datasets.inventory import Inventory, counted
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.part_tables import part_tables
+from densesirst_gen.datasets.split_words import part_of
 
 SETTINGS = re.compile(
     r"config|setting|package|manifest|metric|score|(^|[_-])logs?([_-]|$)|loss|history|time|license"
@@ -22,8 +23,8 @@ SETTINGS = re.compile(
 NEVER = (".yaml", ".yml", ".toml")
 N_SAMPLED = 4
 N_LINES = 20
-ENOUGH, ENOUGH_BESIDE_A_NAME = 2, 4
-"""Numbers of a line that may be a point or a box, where it names no scene, and where it does."""
+ENOUGH, ENOUGH_IN_A_LIST = 2, 4
+"""Numbers of a line that may be a point or a box, and of one that names a scene in a list."""
 
 
 def unread_labels(inventory: Inventory, names: Collection[str]) -> list[str]:
@@ -60,7 +61,7 @@ def _rows(files: Iterable[Path], known: SceneNames) -> list[Path]:
     """Texts like labels; of many in one folder a sample tells."""
     folders: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
     for path in files:
-        of_scene = bool(known.listed(path.stem))
+        of_scene = bool(known.listed(path.stem)) and not _is_part(path, known)
         if of_scene or not SETTINGS.search(path.stem):
             folders[path.parent, path.suffix.lower(), of_scene].append(path)
     return [
@@ -79,16 +80,22 @@ def _alike(paths: list[Path], known: SceneNames, of_scene: bool) -> list[Path]:
 
 def _holds_numbers(path: Path, known: SceneNames) -> bool:
     lines = _lines(path)
-    n_rows = sum(_n_numbers(line) >= _enough(line, known) for line in lines)
+    is_list = _is_part(path, known)
+    n_rows = sum(_n_numbers(line) >= _enough(line, known, is_list=is_list) for line in lines)
     return n_rows > 0 and 2 * n_rows >= len(lines)
 
 
-def _enough(line: str, known: SceneNames) -> int:
-    return ENOUGH_BESIDE_A_NAME if known.listed(line) else ENOUGH
+def _is_part(path: Path, known: SceneNames) -> bool:
+    """Whether a file is called like a part, and not like a scene ``train_0001``."""
+    return bool(part_of(path.stem)) and known.find(path.stem) is None
+
+
+def _enough(line: str, known: SceneNames, *, is_list: bool) -> int:
+    return ENOUGH_IN_A_LIST if is_list and known.listed(line) else ENOUGH
 
 
 def _n_numbers(line: str) -> int:
-    return sum(map(_is_number, re.split(r"[\s,;]+", line)))
+    return sum(map(_is_number, re.split(r"""[\s,;:=|"'(){}\[\]]+""", line)))
 
 
 def _is_number(word: str) -> bool:

@@ -1,0 +1,322 @@
+"""What others publish and label tools export: read right, refused by name, or told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
+from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.files.codec import read_mask
+
+HEIGHT, WIDTH = 64, 80
+BOXES = ((10, 30, 3, 3), (50, 40, 4, 3))
+"""x, y, width, height of the targets of each image."""
+RED, BLUE = (250, 50, 83), (51, 221, 255)
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    image = np.random.default_rng(seed).normal(80, 3, (HEIGHT, WIDTH))
+    image[white() > 0] += 90
+    return image.astype(np.uint8)
+
+
+def white(boxes: Sequence[Sequence[int]] = BOXES) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for x, y, width, height in boxes:
+        mask[y : y + height, x : x + width] = 255
+    return mask
+
+
+def put(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def text(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line + "\n" for line in lines))
+
+
+def images(root: Path, pattern: str = "images/f{}.png", n: int = 4) -> Path:
+    for k in range(n):
+        put(root / pattern.format(k), picture(k))
+    return root
+
+
+def pairs(
+    root: Path, pattern: str = "images/f{}.png", mask: str = "masks/f{}.png", n: int = 4
+) -> Path:
+    for k in range(n):
+        put(root / mask.format(k), white())
+    return images(root, pattern, n)
+
+
+def masks_of(dataset: Dataset) -> list[np.ndarray]:
+    return [scene.load().labels > 0 for scene in dataset.scenes]
+
+
+def told(dataset: Dataset, *words: str) -> bool:
+    return any(all(word in note for word in words) for note in dataset.notes())
+
+
+# ---- masks of several classes
+
+
+def sky_above(numbers: bool) -> np.ndarray:
+    """Sky and targets in one mask, by number or by colour."""
+    if numbers:
+        mask = np.where(white() > 0, 2, 0).astype(np.uint8)
+        mask[:20] = 1
+        return mask
+    colours = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colours[:20] = BLUE
+    colours[white() > 0] = RED
+    return colours
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "labelmap.txt",
+            [
+                "# label:color_rgb:parts:actions",
+                "background:0,0,0::",
+                "sky:51,221,255::",
+                "t:1,2,3::",
+            ],
+        ),
+        ("class_names.txt", ["__ignore__", "_background_", "sky", "target"]),
+        ("_classes.csv", ["Pixel Value, Class", "0, background", "1, sky", "2, target"]),
+    ],
+)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_masks_of_several_classes_are_refused_where_a_list_names_these(
+    tmp_path: Path, name: str, lines: list[str], numbers: bool
+) -> None:
+    pairs(tmp_path, "JPEGImages/f{}.png", "SegmentationClass/f{}.png")
+    text(tmp_path / name, *lines)
+    assert read_dataset(tmp_path).scenes  # the list alone is no fault
+    put(tmp_path / "SegmentationClass/f1.png", sky_above(numbers))
+    with pytest.raises(DatasetError, match=rf"{name}: several classes \(sky, t.*SegmentationClass"):
+        read_dataset(tmp_path)
+    assert len(read_dataset(tmp_path, ignore=name).scenes) == 4
+
+
+def test_classes_of_arrays_are_looked_at_too(tmp_path: Path) -> None:
+    images(tmp_path)
+    for k in range(4):
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        np.save(tmp_path / f"masks/f{k}.npy", sky_above(numbers=True))
+    text(tmp_path / "class_names.txt", "_background_", "sky", "target")
+    with pytest.raises(DatasetError, match="several classes"):
+        read_dataset(tmp_path)
+
+
+def test_one_class_and_void_is_no_other_class(tmp_path: Path) -> None:
+    images(tmp_path)
+    for k in range(4):
+        mask = white() // 255
+        mask[0, :5] = 255
+        put(tmp_path / f"masks/f{k}.png", mask)
+    text(tmp_path / "class_names.txt", "_background_", "bird", "target")
+    assert told(read_dataset(tmp_path), "classes and void?")
+
+
+def test_several_indices_of_a_palette_are_told(tmp_path: Path) -> None:
+    mask = Image.fromarray(sky_above(numbers=True)).convert("P")
+    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 759)
+    mask.save(tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png").notes == (
+        "2 indices of its palette are on: instances, or classes?",
+    )
+    assert read_mask(tmp_path / "a.png", sparse=False).notes == ()
+
+
+def test_several_colours_are_told(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", sky_above(numbers=False))
+    assert "2 colours are on: instances, or classes?" in read_mask(tmp_path / "a.png").notes
+
+
+def test_panoptic_numbers_are_no_masks(tmp_path: Path) -> None:
+    images(tmp_path)
+    for k in range(4):
+        put(tmp_path / f"panoptic/f{k}.png", sky_above(numbers=False))
+    segments = [{"id": 1, "category_id": 1, "bbox": list(BOXES[0]), "area": 9, "iscrowd": 0}]
+    document = {
+        "images": [{"id": k, "file_name": f"f{k}.png"} for k in range(4)],
+        "annotations": [{"image_id": k, "segments_info": segments} for k in range(4)],
+        "categories": [{"id": 1, "name": "target", "isthing": 1}],
+    }
+    text(tmp_path / "annotations/panoptic_val.json", json.dumps(document))
+    with pytest.raises(DatasetError, match=r"panoptic_val\.json: panoptic COCO"):
+        read_dataset(tmp_path)
+
+
+# ---- of several folders of masks the one that is meant
+
+
+@pytest.mark.parametrize(
+    ("image", "right", "other"),
+    [
+        ("IRSTD1k_Img", "IRSTD1k_Label", "Edges"),
+        ("IRSTD1k_Img", "IRSTD1k_Label", "IRSTD1k_Edge_Label"),
+        ("images", "truth", "out"),
+        ("images", "masks/full", "masks/edge"),
+        ("images", "mask_full", "mask_centroid"),
+        ("images", "gt_binary", "gt_binary_pred"),
+    ],
+)
+def test_what_is_made_of_masks_does_not_stand_in_for_them(
+    tmp_path: Path, image: str, right: str, other: str
+) -> None:
+    pairs(tmp_path, f"{image}/f{{}}.png", f"{right}/f{{}}.png")
+    for k in range(4):
+        put(tmp_path / f"{other}/f{k}.png", white(BOXES[:1]))
+    dataset = read_dataset(tmp_path)
+    assert all(np.array_equal(mask, white() > 0) for mask in masks_of(dataset))
+    assert told(dataset, f"masks in {other}/ are passed over")
+
+
+# ---- tables and lists
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        (
+            "via_region_data.csv",
+            "filename,file_size,region_shape_attributes",
+            'f{}.png,9,"{{""name"":""rect"",""x"":20,""y"":24,""width"":3,""height"":3}}"',
+        ),
+        ("centroids.csv", "filename,x,y", "f{}.png,20,24"),
+        ("boxes.csv", "image,bbox", 'f{}.png,"[20, 24, 3, 3]"'),
+        ("rle.csv", "id,rle", 'f{},"20 3 40 3"'),
+    ],
+)
+def test_tables_of_labels_are_told(tmp_path: Path, name: str, header: str, row: str) -> None:
+    text(images(tmp_path) / name, header, *(row.format(k) for k in range(4)))
+    assert told(read_dataset(tmp_path), "may be labels", name)
+
+
+def test_lists_with_sizes_are_no_labels(tmp_path: Path) -> None:
+    pairs(tmp_path, "train/images/f{}.png", "train/masks/f{}.png")
+    text(tmp_path / "train/img_idx/train.txt", "f0 64 80", "f1 64 80")
+    text(tmp_path / "train/img_idx/test.txt", "f2 64 80", "f3 64 80")
+    dataset = read_dataset(tmp_path)
+    assert dataset.notes() == []
+    assert [scene.name for scene in donor_scenes(dataset)] == ["train/f0", "train/f1"]
+
+
+def test_a_list_of_another_data_set_beside_the_right_one_is_told(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    text(tmp_path / "train.txt", "f0", "f1")
+    text(tmp_path / "test.txt", "XDU2", "XDU3")
+    assert told(read_dataset(tmp_path), "lists passed over", "test.txt")
+
+
+def test_lists_of_another_data_set_in_the_folders_of_parts_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path, "train/images/f{}.png", "train/masks/f{}.png", n=3)
+    pairs(tmp_path, "test/images/g{}.png", "test/masks/g{}.png", n=2)
+    text(tmp_path / "train/train.txt", "XDU0", "XDU1")
+    with pytest.raises(DatasetError, match=r"no line of train\.txt is a scene"):
+        read_dataset(tmp_path)
+
+
+# ---- SIRST as released, with more in its folder
+
+
+def sirst(root: Path) -> Path:
+    pairs(root, "images/Misc_{}.png", "masks/Misc_{}_pixels0.png")
+    text(root / "idx_427/trainval.txt", "Misc_0", "Misc_1", "Misc_2")
+    text(root / "idx_427/test.txt", "Misc_3")
+    return root
+
+
+def test_sirst_alone_has_no_notes(tmp_path: Path) -> None:
+    assert read_dataset(sirst(tmp_path)).notes() == []
+
+
+def test_sirst_names_lists_and_labels_that_it_does_not_read(tmp_path: Path) -> None:
+    sirst(tmp_path)
+    text(tmp_path / "img_idx/train_NUAA-SIRST.txt", "Misc_0", "Misc_3")
+    text(tmp_path / "labels/Misc_0.txt", "0 0.5 0.5 0.1 0.1")
+    dataset = read_dataset(tmp_path)
+    assert told(dataset, "lists passed over", "img_idx/train_NUAA-SIRST.txt")
+    assert told(dataset, "labels, YOLO passed over", "labels/Misc_0.txt")
+
+
+def test_sirst_names_masks_without_image(tmp_path: Path) -> None:
+    (sirst(tmp_path) / "images/Misc_1.png").unlink()
+    assert told(read_dataset(tmp_path), "1 masks have no image: Misc_1_pixels0.png")
+
+
+# ---- COCO and YOLO
+
+
+def coco(root: Path, change: Any, n: int = 4) -> Path:
+    rows = [
+        {"id": 2 * k + j, "image_id": k, "category_id": 1, "bbox": list(box), "segmentation": []}
+        for k in range(4)
+        for j, box in enumerate(BOXES)
+    ]
+    sizes = {"height": HEIGHT, "width": WIDTH}
+    document = {
+        "images": [{"id": k, "file_name": f"f{k}.png"} | sizes for k in range(4)],
+        "annotations": [change(j, dict(row)) for j, row in enumerate(rows)],
+        "categories": [{"id": 1, "name": "target"}],
+    }
+    text(images(root, n=n) / "annotations.json", json.dumps(document))
+    return root
+
+
+def keypoints(_: int, row: dict[str, Any]) -> dict[str, Any]:
+    return {"keypoints": [11, 31, 2], "bbox": []} | {k: row[k] for k in row if k != "bbox"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (keypoints, "8 of 8 .* no usable bbox.* keypoints are not read"),
+        (lambda _, row: row | {"bbox": None}, "8 of 8 .* no usable bbox"),
+        (lambda _, row: row | {"bbox": [*row["bbox"], 0.3]}, "8 of 8 .* no usable bbox"),
+    ],
+)
+def test_annotations_without_mask_and_box_are_no_empty_images(
+    tmp_path: Path, change: Any, words: str
+) -> None:
+    with pytest.raises(DatasetError, match=words):
+        read_dataset(coco(tmp_path, change))
+
+
+def test_a_few_without_box_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    dataset = read_dataset(coco(tmp_path, lambda j, row: row | {"bbox": None} if j < 2 else row))
+    assert sum(len(scene.boxes) for scene in dataset.scenes) == 6
+    assert told(dataset, "2 of 8 annotations have no segmentation and no usable bbox")
+    assert told(dataset, "6 of 6 targets have boxes only")
+
+
+def test_boxes_without_area_are_told(tmp_path: Path) -> None:
+    flat = read_dataset(coco(tmp_path, lambda _, row: row | {"bbox": [*row["bbox"][:2], 0, 0]}))
+    assert told(flat, "8 of 8 annotations have a bbox without width or height")
+
+
+def test_images_that_coco_does_not_list_are_told(tmp_path: Path) -> None:
+    assert not told(read_dataset(coco(tmp_path, lambda _, row: row)), "no label file lists")
+    dataset = read_dataset(coco(tmp_path, lambda _, row: row, n=6))
+    assert told(dataset, "images that no label file lists: 2 files such as images/f4.png")
+
+
+def test_poses_are_no_polygons(tmp_path: Path) -> None:
+    for k in range(len(list(images(tmp_path).glob("images/*")))):
+        text(tmp_path / f"labels/f{k}.txt", "0 0.5 0.5 0.1 0.1 0.48 0.5 1 0.52 0.5 1")
+    text(tmp_path / "data.yaml", "train: images", "names: [a]", "kpt_shape: [2, 3]")
+    with pytest.raises(DatasetError, match="kpt_shape"):
+        read_dataset(tmp_path)
