@@ -20,6 +20,7 @@ from densesirst_gen.datasets import (
     voc_boxes,
     yolo,
 )
+from densesirst_gen.datasets.beside_release import beside_release
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
@@ -159,7 +160,7 @@ def read_dataset(
 def _not_read(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
     """Notes on labels of other kinds than the layout reads, and on what may be labels."""
     if layout in ("devkit", "sirst"):
-        return []
+        return beside_release(inventory)
     names = [scene.name for scene in dataset.scenes]
     unknown = unread_labels(inventory, names)
     unlisted = _unlisted(layout, inventory, dataset)

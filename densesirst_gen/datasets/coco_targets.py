@@ -42,6 +42,7 @@ MANY = 1000
 SAME_ID = "annotations have the id of another; all are read"
 JOINED = "annotations touch or overlap others, and are one target with them, as in a mask"
 DIVIDED = "annotations are in pieces that lie apart, and each piece is a target, as in a mask"
+REPEATED = "annotations have the box of another of their image, and are one target with it"
 FROM_BOXES = "to read filled boxes as masks: --masks-from boxes (masks_from='boxes')"
 
 
@@ -116,6 +117,9 @@ def read_targets(
     if _are_boxes(findings, n, rules):
         kind = "points" if found.are_points else "boxes"
         notes += _told_kind(kind, found, findings)
+    if kind == "boxes":
+        n_repeats, row = found.repeats()
+        findings.add(REPEATED, images.name(row) if n_repeats else "", n_repeats)
     targets = Targets(found, len(image_ids.rows), kind)
     if kind == "masks":
         for row in found.order():

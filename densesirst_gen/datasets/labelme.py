@@ -25,7 +25,14 @@ from densesirst_gen.datasets.shapes import (
     rectangle,
     size_of,
 )
-from densesirst_gen.datasets.tool_shapes import BROKEN, OTHER_KIND, Size, placed, ring
+from densesirst_gen.datasets.tool_shapes import (
+    BROKEN,
+    OTHER_KIND,
+    Size,
+    nothing_read,
+    placed,
+    ring,
+)
 from densesirst_gen.files.codec import MAX_PIXELS
 
 EXPECTS = "images, and a file of labelme beside each, or in another folder"
@@ -94,6 +101,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
             labels.sizes[name] = size
         where = inventory.relative(path)
         shapes[name] = labelme_shapes(document, size_of(labels, name), where, found)
+    if not any(shapes.values()) and (why := nothing_read(found)):
+        raise DatasetError(f"{inventory.root}: no shape of labelme can be read: {why}")
     remarks = [f"labelme: {line}" for line in found.lines()] + [note] * bool(note)
     remarks.append(f"labelme: labels read, {counted(files.values(), inventory.root)}")
     made = Labels(images, shapes, labels.sizes, remarks)

@@ -15,6 +15,7 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import FORMATS
 
 Parts = tuple[str, ...]
@@ -99,6 +100,13 @@ class SceneNames:
                 if found := self._folders.get(folded_parts(reading)):
                     return tuple(found)
         return ()
+
+    def owns(self, stem: str) -> bool:
+        """Whether a file of this name belongs to a scene, or to a folder of scenes.
+
+        ``train.txt`` beside a folder ``train/`` is a list of a part and belongs to none.
+        """
+        return bool(self.listed(stem)) and not (part_of(stem) and self.find(stem) is None)
 
     def numbered(self, number: int) -> str | None:
         """The one scene whose name, without folders, is this number."""

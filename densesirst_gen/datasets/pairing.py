@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import MASK_WORD, Group, Inventory
+from densesirst_gen.datasets.names import without_suffixes
 from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
 ENDS = re.compile(r"([_. -](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
+IMAGE_ENDS = re.compile(r"[_. -](images?|img|ir|infrared|thermal|frame|input)$", re.I)
+IMAGE_STARTS = re.compile(r"^(images?|img|ir|infrared|thermal|frame|input)[_-]", re.I)
 DERIVED = re.compile(
     r"edge|contour|boundar|outline|centroid|cent(er|re)|point|coarse|pseudo|weak|pred|result|output|"
     r"eroded?|dilat|skeleton|overlay|heat",
@@ -122,7 +125,7 @@ def _sets_below(folders: Sequence[tuple[str, bool]]) -> list[str]:
 
 def plain_key(stem: str) -> str:
     """A mask's stem without what marks it as one."""
-    return STARTS.sub("", ENDS.sub("", stem)) or stem
+    return STARTS.sub("", ENDS.sub("", without_suffixes(stem))) or stem
 
 
 def _nearest_first(
@@ -157,7 +160,16 @@ def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path
     plain = {plain_key(stem): path for stem, path in masks.items() if path not in used}
     plain = dict(in_one_form(plain, images))
     rest = {key: plain[key] for key in images if key not in found and key in plain}
-    return found | rest
+    return found | rest or _by_bare_stems(plain, images)
+
+
+def _by_bare_stems(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:
+    """``a_image`` and ``a_mask``, ``img_a`` and ``gt_a``; nothing where two images would be one."""
+    bare = {IMAGE_STARTS.sub("", IMAGE_ENDS.sub("", key)) or key: key for key in images}
+    if len(bare) < len(images):
+        return {}
+    marked = {stem: path for stem, path in masks.items() if stem != path.stem}
+    return {bare[stem]: path for stem, path in marked.items() if stem in bare}
 
 
 def _named(groups: Iterable[Group], folders: dict[str, str]) -> dict[str, Path]:

@@ -7,16 +7,14 @@ mask or none.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 
 from densesirst_gen.datasets.dataset import Dataset, make_dataset
 from densesirst_gen.datasets.in_frames import in_frames
-from densesirst_gen.datasets.inventory import Inventory, counted
+from densesirst_gen.datasets.inventory import Inventory
 from densesirst_gen.datasets.paths import list_images, unique
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
-from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.datasets.splits import read_splits
 
 EXPECTS = (
@@ -40,24 +38,9 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     root = inventory.root
     images = _images(root)
     masks = list_images(root, "annotations/masks") or list_images(root, "masks")
-    files = [*root.glob("splits/*.txt"), *root.glob("idx_427/*.txt")]
+    files = chain(root.glob("splits/*.txt"), root.glob("idx_427/*.txt"))
     splits = read_splits(root, files, in_frames(images))
-    remarks = _passed_over(inventory, files)
-    return make_dataset(root, "sirst", images, masks=[masks], splits=splits, remarks=remarks)
-
-
-def _passed_over(inventory: Inventory, files: Collection[Path]) -> list[str]:
-    """Notes on lists and labels that lie beside those of the release."""
-    others = [path for path in inventory.lists if part_of(path.stem) and path not in files]
-    found = {"lists": others} | {f"labels, {kind}": p for kind, p in inventory.labels.items()}
-    if any((inventory.root / "annotations").glob("bboxes/*.xml")):
-        found.pop("labels, VOC", None)
-    where = "splits/ or idx_427/ and masks are read"
-    return [
-        f"{kind} passed over, {where}: {counted(paths, inventory.root)}"
-        for kind, paths in found.items()
-        if paths
-    ]
+    return make_dataset(root, "sirst", images, masks=[masks], splits=splits)
 
 
 def _images(root: Path) -> dict[str, Path]:

@@ -61,7 +61,7 @@ def _rows(files: Iterable[Path], known: SceneNames) -> list[Path]:
     """Texts like labels; of many in one folder a sample tells."""
     folders: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
     for path in files:
-        of_scene = bool(known.listed(path.stem)) and not _is_part(path, known)
+        of_scene = known.owns(path.stem)
         if of_scene or not SETTINGS.search(path.stem):
             folders[path.parent, path.suffix.lower(), of_scene].append(path)
     return [
@@ -80,14 +80,9 @@ def _alike(paths: list[Path], known: SceneNames, of_scene: bool) -> list[Path]:
 
 def _holds_numbers(path: Path, known: SceneNames) -> bool:
     lines = _lines(path)
-    is_list = _is_part(path, known)
+    is_list = bool(part_of(path.stem)) and not known.owns(path.stem)
     n_rows = sum(_n_numbers(line) >= _enough(line, known, is_list=is_list) for line in lines)
     return n_rows > 0 and 2 * n_rows >= len(lines)
-
-
-def _is_part(path: Path, known: SceneNames) -> bool:
-    """Whether a file is called like a part, and not like a scene ``train_0001``."""
-    return bool(part_of(path.stem)) and known.find(path.stem) is None
 
 
 def _enough(line: str, known: SceneNames, *, is_list: bool) -> int:

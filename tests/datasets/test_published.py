@@ -14,6 +14,7 @@ from PIL import Image
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
 from densesirst_gen.datasets.splits import donor_scenes
 from densesirst_gen.files.codec import read_mask
+from densesirst_gen.scene.scene import SceneError
 
 HEIGHT, WIDTH = 64, 80
 BOXES = ((10, 30, 3, 3), (50, 40, 4, 3))
@@ -249,8 +250,8 @@ def test_sirst_names_lists_and_labels_that_it_does_not_read(tmp_path: Path) -> N
     text(tmp_path / "img_idx/train_NUAA-SIRST.txt", "Misc_0", "Misc_3")
     text(tmp_path / "labels/Misc_0.txt", "0 0.5 0.5 0.1 0.1")
     dataset = read_dataset(tmp_path)
-    assert told(dataset, "lists passed over", "img_idx/train_NUAA-SIRST.txt")
-    assert told(dataset, "labels, YOLO passed over", "labels/Misc_0.txt")
+    assert told(dataset, "passed over for those of the release: lists", "img_idx/train_NUAA")
+    assert told(dataset, "passed over for those of the release: labels, YOLO", "labels/Misc_0.txt")
 
 
 def test_sirst_names_masks_without_image(tmp_path: Path) -> None:
@@ -320,3 +321,187 @@ def test_poses_are_no_polygons(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images", "names: [a]", "kpt_shape: [2, 3]")
     with pytest.raises(DatasetError, match="kpt_shape"):
         read_dataset(tmp_path)
+
+
+def yolo_line(box: Sequence[int]) -> str:
+    x, y, w, h = box
+    values = ((x + w / 2) / WIDTH, (y + h / 2) / HEIGHT, w / WIDTH, h / HEIGHT)
+    return "0 " + " ".join(f"{value:.6f}" for value in values)
+
+
+def test_boxes_that_come_twice_are_one_target_each(tmp_path: Path) -> None:
+    for k in range(len(list(images(tmp_path).glob("images/*")))):
+        text(tmp_path / f"labels/f{k}.txt", *map(yolo_line, BOXES[: 1 + (k > 0)] * 2))
+    dataset = read_dataset(tmp_path)
+    assert [len(scene.boxes) for scene in dataset.scenes] == [1, 2, 2, 2]
+    assert told(dataset, "7 of 14 annotations have the box of another", "f0")
+
+
+# ---- names of masks
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "first"),
+    [
+        ("images/{}_image.png", "masks/{}_mask.png", "0_image"),
+        ("img/img_{}.png", "gt/gt_{}.png", "img_0"),
+        ("ir/{}-ir.png", "label/{}-label.png", "0-ir"),
+        ("images/{}.png", "masks/{}.png.png", "0"),
+    ],
+)
+def test_images_and_masks_that_both_say_what_they_are(
+    tmp_path: Path, image: str, mask: str, first: str
+) -> None:
+    dataset = read_dataset(pairs(tmp_path, image, mask))
+    assert dataset.scenes[0].name == first
+    assert all(np.array_equal(found, white() > 0) for found in masks_of(dataset))
+
+
+def test_masks_without_a_mark_belong_to_their_own_images_alone(tmp_path: Path) -> None:
+    pairs(tmp_path, "train/images/{}.png", "train/masks/{}.png")
+    images(tmp_path, "more/img_{}.png")
+    dataset = read_dataset(tmp_path)
+    assert [scene.mask is None for scene in dataset.scenes] == [True] * 4 + [False] * 4
+    assert dataset.scenes[0].name.startswith("more/")
+
+
+# ---- shapes of CVAT
+
+
+def cvat(root: Path, shape: str, n: int = 2) -> Path:
+    entries = "".join(
+        f'<image id="{k}" name="f{k}.png" width="{WIDTH}" height="{HEIGHT}">{shape}</image>'
+        for k in range(n)
+    )
+    text(images(root, n=n) / "annotations.xml", f"<annotations>{entries}</annotations>")
+    return root
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<polyline label="t" points="1,1;5,5"/>',
+        '<skeleton label="t"><points label="1" points="1,1"/></skeleton>',
+        '<tag label="t"/>',
+    ],
+)
+def test_shapes_of_which_none_can_be_read_are_refused(tmp_path: Path, shape: str) -> None:
+    with pytest.raises(DatasetError, match="no shape can be read: 2 shapes are of a kind"):
+        read_dataset(cvat(tmp_path, shape))
+
+
+def test_lines_of_labelme_alone_are_refused(tmp_path: Path) -> None:
+    shapes = [{"label": "t", "points": [[1, 1], [9, 9]], "shape_type": "line"}]
+    document = {"shapes": shapes, "imagePath": "f0.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+    text(images(tmp_path, "f{}.png", 1) / "f0.json", json.dumps(document))
+    with pytest.raises(DatasetError, match="no shape of labelme can be read"):
+        read_dataset(tmp_path)
+
+
+def test_turned_boxes_and_ellipses_are_polygons(tmp_path: Path) -> None:
+    upright = '<box label="t" xtl="10" ytl="20" xbr="22" ybr="24" rotation="90"/>'
+    wide = '<ellipse label="t" cx="50" cy="40" rx="8" ry="2" rotation="90"/>'
+    (first, *_) = masks_of(read_dataset(cvat(tmp_path, upright + wide)))
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[16:28, 14:18] = True
+    assert np.array_equal(first[:, :40], expected[:, :40])
+    rows, columns = np.nonzero(first[:, 40:])
+    assert np.ptp(rows) > 12
+    assert np.ptp(columns) < 6
+
+
+# ---- splits
+
+
+def halves(root: Path, train: str, test: str, lines: Any = "{}\n".format) -> Path:
+    """Two lists, of f0 and f1, and of f2 and f3."""
+    pairs(root)
+    (root / train).write_text(lines("f0\nf1"))
+    (root / test).write_text(lines("f2\nf3"))
+    return root
+
+
+@pytest.mark.parametrize("suffix", ["list", "flist", "lis", "names", "ids", "idx", "set", "split"])
+def test_lists_of_any_usual_suffix_are_read(tmp_path: Path, suffix: str) -> None:
+    dataset = read_dataset(halves(tmp_path, f"train.{suffix}", f"test.{suffix}"))
+    assert dataset.splits == {"train": ("f0", "f1"), "test": ("f2", "f3")}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        lambda names: json.dumps(names.split()),
+        lambda names: json.dumps([f"images/{name}.png" for name in names.split()]),
+        lambda names: json.dumps(
+            [{"img": f"images/{n}.png", "mask": f"masks/{n}.png"} for n in names.split()]
+        ),
+    ],
+)
+def test_lists_in_json_called_like_parts_are_read(tmp_path: Path, lines: Any) -> None:
+    dataset = read_dataset(halves(tmp_path, "train.json", "test.json", lines))
+    assert dataset.splits == {"train": ("f0", "f1"), "test": ("f2", "f3")}
+    assert dataset.notes() == []
+
+
+def test_labels_in_json_called_like_parts_are_no_lists(tmp_path: Path) -> None:
+    rows = [
+        {"file_name": f"images/f{k}.png", "annotations": [{"bbox": [1, 2, 3, 4]}]} for k in (0, 1)
+    ]
+    text(images(tmp_path) / "train.json", json.dumps(rows))
+    dataset = read_dataset(tmp_path)
+    assert dataset.splits == {}
+    assert told(dataset, "may be labels", "train.json")
+
+
+def test_frames_called_as_in_irdst_are_a_sequence(tmp_path: Path) -> None:
+    for clip in (1, 2):
+        pairs(tmp_path, f"images/{clip}/{clip}({{}}).png", f"masks/{clip}/{clip}({{}}).png", n=6)
+    text(tmp_path / "train.txt", *(f"1/1({k})" for k in range(6)), *(f"2/2({k})" for k in range(3)))
+    text(tmp_path / "test.txt", *(f"2/2({k})" for k in range(3, 6)))
+    dataset = read_dataset(tmp_path)
+    assert [scene.name for scene in donor_scenes(dataset)] == [f"1/1({k})" for k in range(6)]
+    assert told(dataset, "1 sequences have frames that are held back")
+
+
+# ---- the devkit, VOC
+
+
+def test_a_devkit_names_what_lies_beside_it(tmp_path: Path) -> None:
+    pairs(tmp_path, "PNGImages/a{}.png", "SIRST/BinaryMask/a{}_pixels0.png")
+    text(tmp_path / "Splits/train.txt", "a0", "a1")
+    text(tmp_path / "Splits/test.txt", "a2", "a3")
+    assert read_dataset(tmp_path).notes() == []
+    text(tmp_path / "test.txt", "a0")
+    (tmp_path / "PNGImages/a3.png").unlink()
+    dataset = read_dataset(tmp_path)
+    assert told(dataset, "passed over for those of the release: lists, 1 file such as test.txt")
+    assert told(dataset, "1 masks have no image: a3_pixels0.png")
+
+
+def voc(root: Path, height: int, width: int, more: str = "") -> Path:
+    sizes = f"<size><width>{width}</width><height>{height}</height></size>"
+    box = "<bndbox><xmin>11</xmin><ymin>31</ymin><xmax>13</xmax><ymax>33</ymax></bndbox>"
+    for k in range(len(list(images(root).glob("images/*")))):
+        body = f"<filename>f{k}.png</filename>{sizes}<object><name>t</name>{box}</object>{more}"
+        text(root / f"xml/f{k}.xml", f"<annotation>{body}</annotation>")
+    return root
+
+
+@pytest.mark.parametrize(("height", "width"), [(HEIGHT, WIDTH), (0, 0), (WIDTH, HEIGHT)])
+def test_voc_of_the_right_size_or_of_none_is_read(tmp_path: Path, height: int, width: int) -> None:
+    dataset = read_dataset(voc(tmp_path, height, width))
+    assert [scene.boxes for scene in dataset.scenes] == [((10, 30, 13, 33),)] * 4
+    assert all(scene.load().shape == (HEIGHT, WIDTH) for scene in dataset.scenes)
+    assert told(dataset, "4 of 4 files state the width") is (height == WIDTH)
+
+
+def test_voc_of_images_of_another_size_is_refused(tmp_path: Path) -> None:
+    dataset = read_dataset(voc(tmp_path, 512, 640))
+    assert told(dataset, "4 of 4 files state another size than their image", "f0")
+    with pytest.raises(SceneError, match=r"its labels say \(512, 640\)"):
+        dataset.scenes[0].load()
+
+
+def test_voc_objects_of_another_shape_beside_boxes_are_told(tmp_path: Path) -> None:
+    other = "<object><name>t</name><robndbox><cx>1</cx></robndbox></object>"
+    assert told(read_dataset(voc(tmp_path, HEIGHT, WIDTH, other)), "objects with a box and others")
