@@ -22,6 +22,7 @@ from densesirst_gen.datasets.shapes import (
     Shape,
     dataset_of,
     label_files,
+    misnamed,
     rectangle,
     size_of,
 )
@@ -92,6 +93,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     found = Findings()
     labels = Labels(images, {}, {}, [])
     shapes: dict[str, list[Shape]] = {}
+    said: dict[str, str] = {}
     for name, path in sorted(files.items()):
         document = read_json(path)
         if not isinstance(document, dict):
@@ -99,12 +101,14 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         size = _labelme_size(document)
         if size:
             labels.sizes[name] = size
+        said[name] = str(document.get("imagePath") or "")
         where = inventory.relative(path)
         shapes[name] = labelme_shapes(document, size_of(labels, name), where, found)
     if not any(shapes.values()) and (why := nothing_read(found)):
         raise DatasetError(f"{inventory.root}: no shape of labelme can be read: {why}")
     remarks = [f"labelme: {line}" for line in found.lines()] + [note] * bool(note)
     remarks.append(f"labelme: labels read, {counted(files.values(), inventory.root)}")
+    remarks += misnamed(said, images)
     made = Labels(images, shapes, labels.sizes, remarks)
     return dataset_of(inventory, "labelme", made, given)
 

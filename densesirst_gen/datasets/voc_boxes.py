@@ -16,7 +16,14 @@ from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.inventory import Inventory, counted
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
-from densesirst_gen.datasets.shapes import Labels, Shape, dataset_of, label_files, size_of
+from densesirst_gen.datasets.shapes import (
+    Labels,
+    Shape,
+    dataset_of,
+    label_files,
+    misnamed,
+    size_of,
+)
 from densesirst_gen.datasets.voc import VocFile, read_voc
 
 EXPECTS = "images, and an XML file of VOC for each, beside it or in Annotations/"
@@ -45,6 +52,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         remarks.append("voc: boxes begin at 0, so ends are taken for not included")
     remarks += [note] * bool(note)
     labels = Labels(images, shapes, {}, remarks)
+    remarks += misnamed({name: file.filename for name, file in found.items()}, images)
     remarks += [f"voc: {line}" for line in _oddities(found, labels).lines(len(found))]
     return dataset_of(inventory, "voc", labels, given)
 

@@ -498,10 +498,37 @@ def test_voc_of_the_right_size_or_of_none_is_read(tmp_path: Path, height: int, w
 def test_voc_of_images_of_another_size_is_refused(tmp_path: Path) -> None:
     dataset = read_dataset(voc(tmp_path, 512, 640))
     assert told(dataset, "4 of 4 files state another size than their image", "f0")
-    with pytest.raises(SceneError, match=r"its labels say \(512, 640\)"):
+    with pytest.raises(SceneError, match=r"its labels says \(512, 640\)"):
         dataset.scenes[0].load()
 
 
 def test_voc_objects_of_another_shape_beside_boxes_are_told(tmp_path: Path) -> None:
     other = "<object><name>t</name><robndbox><cx>1</cx></robndbox></object>"
     assert told(read_dataset(voc(tmp_path, HEIGHT, WIDTH, other)), "objects with a box and others")
+
+
+def test_label_files_that_say_another_image_are_told(tmp_path: Path) -> None:
+    voc(tmp_path, HEIGHT, WIDTH)
+    path = tmp_path / "xml/f1.xml"
+    assert not told(read_dataset(tmp_path), "say another")
+    path.write_text(path.read_text().replace("f1.png", "f2.png"))
+    assert told(read_dataset(tmp_path), "1 label files", "say another", "that of f1 says f2")
+    path.write_text(path.read_text().replace("f2.png", "before_it_was_renamed.jpg"))
+    assert not told(read_dataset(tmp_path), "say another")
+
+
+def test_copies_of_files_of_labelme_are_told(tmp_path: Path) -> None:
+    corners = [[10, 30], [13, 30], [13, 33], [10, 32]]
+    shapes = [{"label": "t", "points": corners, "shape_type": "polygon"}]
+    document = {"shapes": shapes, "imagePath": "..\\images\\f0.png"}
+    text(images(tmp_path) / "json/f0.json", json.dumps(document))
+    assert not told(read_dataset(tmp_path), "say another")
+    text(tmp_path / "json/f1.json", json.dumps(document))
+    assert told(read_dataset(tmp_path), "that of f1 says f0")
+
+
+def test_a_coco_file_without_annotations_is_told(tmp_path: Path) -> None:
+    coco(tmp_path, lambda _, row: row)
+    document = json.loads((tmp_path / "annotations.json").read_text())
+    text(tmp_path / "annotations.json", json.dumps(document | {"annotations": []}))
+    assert told(read_dataset(tmp_path), "no annotation: its 4 images are read as without targets")
