@@ -15,7 +15,7 @@ import numpy as np
 from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
 from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted, relative_path
-from densesirst_gen.datasets.mask_classes import check_one_class
+from densesirst_gen.datasets.mask_classes import check_one_class, check_ties
 from densesirst_gen.datasets.pairing import Pairing, pair
 from densesirst_gen.datasets.part_tables import part_tables
 from densesirst_gen.datasets.paths import DatasetError, examples
@@ -43,6 +43,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
             f"{root}: none of {len(masks)} masks ({examples(masks)}) "
             f"is named like an image ({examples(pairing.images)})"
         )
+    check_ties(root, pairing.ties)
     check_one_class(inventory, pairing.masks.values())
     splits = splits_of(inventory, in_frames(pairing.images))
     remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))

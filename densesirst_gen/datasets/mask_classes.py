@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from densesirst_gen.datasets.inventory import Inventory
+from densesirst_gen.datasets.inventory import Inventory, relative_path
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.files.codec import CodecError, read_image, read_mask
 from densesirst_gen.files.regular import read_bytes
 
 CLASS_LISTS = ("labelmap.txt", "class_names.txt", "label_names.txt", "classes.txt", "_classes.csv")
@@ -53,6 +53,33 @@ def check_one_class(inventory: Inventory, masks: Collection[Path]) -> None:
                 f"{path}: several classes ({examples(names)}), and masks of several, such as "
                 f"{mask}: give masks of targets only, or take all for targets by --ignore "
                 f"{path.name}"
+            )
+
+
+def check_ties(root: Path, ties: Sequence[tuple[Path, Path]]) -> None:
+    """Refuse masks of the same images that differ, where nothing tells which are meant.
+
+    Parameters
+    ----------
+    root : Path
+    ties : sequence of (Path, Path)
+        See `pairing.Pairing`; a sample of them is looked at.
+
+    Raises
+    ------
+    DatasetError
+        If what is on differs in a pair.
+    """
+    for one, other in spread(sorted(ties), N_LOOKED_AT):
+        try:
+            alike = np.array_equal(read_mask(one).array, read_mask(other).array)
+        except CodecError:
+            continue
+        if not alike:
+            names = (relative_path(path, root) for path in (one, other))
+            raise DatasetError(
+                f"{root}: several masks of an image that differ ({examples(names)}); which are "
+                "meant? --masks DIR (masks=) says it"
             )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.inventory import MASK_WORD, Group, Inventory
 from densesirst_gen.datasets.names import without_suffixes
-from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
+from densesirst_gen.datasets.owners import IMAGE_WORD, Pairs, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
@@ -42,6 +42,8 @@ class Pairing:
         Folders of images that were not taken, as nearer ones have the same masks.
     skies : dict of str to Path
         Masks of the sky, by scene name.
+    ties : tuple of (Path, Path)
+        Masks that were taken, and others of the same images that might be meant as well.
     """
 
     images: dict[str, Path] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Pairing:
     rivals: tuple[str, ...] = ()
     doubles: tuple[str, ...] = ()
     skies: dict[str, Path] = field(default_factory=dict)
+    ties: tuple[tuple[Path, Path], ...] = ()
 
 
 def pair(inventory: Inventory) -> Pairing:
@@ -84,7 +87,8 @@ def pair(inventory: Inventory) -> Pairing:
     rivals = {g.label for g, p in left if g.folder not in used and _has_image(g, p, inventory)}
     orphans = tuple(p for g, p in left if g.label not in rivals)
     skies = _skies([group for group, _ in owners.kept], images, inventory)
-    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles, skies)
+    ties = tuple(t for group, others in owners.kept for t in _ties(group, others, inventory.masks))
+    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles, skies, ties)
 
 
 def _skies(
@@ -133,7 +137,7 @@ def _nearest_first(
 ) -> Iterator[tuple[Group, dict[Path, Path]]]:
     """Image -> mask, for each group of masks that has some of the images not yet found."""
     left = group.by_key()
-    for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), *_doubt(m.folder))):
+    for other in sorted(masks, key=lambda m: (*_rank(group, m), m.folder)):
         if not left:
             return
         if found := _of_group(other.by_key(), left) or _only_two(group, other):
@@ -141,9 +145,25 @@ def _nearest_first(
             left = {key: path for key, path in left.items() if key not in found}
 
 
-def _doubt(folder: str) -> tuple[bool, bool, str]:
-    """Of folders at one distance first those whose names say masks, and nothing made of them."""
-    return DERIVED.search(folder) is not None, MASK_WORD.search(folder) is None, folder
+def _rank(images: Group, masks: Group) -> tuple[tuple[int, int], bool, bool]:
+    """The nearest first; of these those whose names say masks, and nothing that is made of them."""
+    name = masks.label
+    is_derived, is_named = DERIVED.search(name), MASK_WORD.search(name)
+    return distance(images.folder, masks.folder), is_derived is not None, is_named is None
+
+
+def _ties(images: Group, taken: Pairs, masks: Sequence[Group]) -> Iterator[tuple[Path, Path]]:
+    """Masks that were taken, and others of the same images that no name or place puts behind."""
+    if not taken:
+        return
+    first, found = taken[0]
+    files = images.by_key()
+    for other in masks:
+        if other is first or _rank(images, other) != _rank(images, first):
+            continue
+        for key, path in _of_group(other.by_key(), files).items():
+            if files[key] in found:
+                yield found[files[key]], path
 
 
 def _only_two(images: Group, masks: Group) -> dict[str, Path]:
