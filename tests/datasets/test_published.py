@@ -555,3 +555,52 @@ def test_what_is_made_of_masks_may_lie_beside_them(tmp_path: Path) -> None:
     dataset = read_dataset(pairs(tmp_path, "f{}.png", "f{}_mask.png"))
     assert len(dataset.scenes) == 4
     assert all(np.array_equal(mask, white() > 0) for mask in masks_of(dataset))
+
+
+# ---- parts in folders, and lists beside them
+
+
+def parts(root: Path) -> Path:
+    """Folders of both parts whose files have the same names, but for one more in test/."""
+    pairs(root, "train/images/{}.png", "train/masks/{}.png", n=4)
+    return pairs(root, "test/images/{}.png", "test/masks/{}.png", n=5)
+
+
+@pytest.mark.parametrize("where", ["", "lists/", "{}/", "{}/img_idx/"])
+def test_names_that_both_parts_have_mean_those_of_the_part_of_the_list(
+    tmp_path: Path, where: str
+) -> None:
+    parts(tmp_path)
+    for part, n in (("train", 4), ("test", 5)):
+        text(tmp_path / where.format(part) / f"{part}.txt", *map(str, range(n)))
+    dataset = read_dataset(tmp_path)
+    assert dataset.splits["train"] == tuple(f"train/{k}" for k in range(4))
+    assert dataset.splits["test"] == tuple(f"test/{k}" for k in range(5))
+    assert dataset.notes() == []
+
+
+def test_names_that_may_be_any_of_several_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path, "images/a/{}.png", "masks/a/{}.png", n=4)
+    pairs(tmp_path, "images/b/{}.png", "masks/b/{}.png", n=5)
+    text(tmp_path / "test.txt", "3", "4")
+    with pytest.raises(DatasetError, match=r"test\.txt: 3 may be any of a/3, b/3"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("part", "key"), [("val", "test"), ("test", "test_folder")])
+def test_a_list_that_holds_back_does_not_let_go_what_a_folder_holds_back(
+    tmp_path: Path, part: str, key: str
+) -> None:
+    pairs(tmp_path, "train/images/a{}.png", "train/masks/a{}.png", n=4)
+    pairs(tmp_path, "test/images/b{}.png", "test/masks/b{}.png", n=2)
+    text(tmp_path / f"{part}.txt", "a2", "a3")
+    dataset = read_dataset(tmp_path)
+    assert dataset.splits == {part: ("train/a2", "train/a3"), key: ("test/b0", "test/b1")}
+    assert [scene.name for scene in donor_scenes(dataset)] == ["train/a0", "train/a1"]
+
+
+def test_a_list_that_trains_says_all(tmp_path: Path) -> None:
+    pairs(tmp_path, "test/images/b{}.png", "test/masks/b{}.png", n=3)
+    text(tmp_path / "train.txt", "b0")
+    dataset = read_dataset(tmp_path)
+    assert dataset.splits == {"train": ("test/b0",)}
