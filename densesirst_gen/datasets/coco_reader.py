@@ -192,8 +192,6 @@ def _scenes(
     images = read_images(records["images"], ids, bases, annotated, hint, findings)
     targets, notes = read_targets(records, images, ids, rules)
     lines = [*findings.lines(len(records["images"])), *notes]
-    if not records["annotations"]:
-        lines.append(f"no annotation: its {len(images.by_name)} images are read as without targets")
     scenes = LazyTuple(partial(_scene, images, targets), len(images.by_name))
     is_long = isinstance(records["annotations"], Records)
     splits = _splits(records["images"], ids, images)

@@ -527,34 +527,13 @@ def test_copies_of_files_of_labelme_are_told(tmp_path: Path) -> None:
     assert told(read_dataset(tmp_path), "that of f1 says f0")
 
 
-def test_a_coco_file_without_annotations_is_told(tmp_path: Path) -> None:
-    coco(tmp_path, lambda _, row: row)
-    document = json.loads((tmp_path / "annotations.json").read_text())
-    text(tmp_path / "annotations.json", json.dumps(document | {"annotations": []}))
-    assert told(read_dataset(tmp_path), "no annotation: its 4 images are read as without targets")
-
-
-@pytest.mark.parametrize("pattern", ["masks_{}/f{{}}.png", "masks/{}/f{{}}.png", "gt_{}/f{{}}.png"])
-def test_two_annotators_who_differ_are_refused(tmp_path: Path, pattern: str) -> None:
-    pairs(tmp_path, mask=pattern.format("A"))
-    pairs(tmp_path, mask=pattern.format("B"))
-    assert told(read_dataset(tmp_path), "are passed over")  # they agree
-    put(tmp_path / pattern.format("B").format(1), white(BOXES[:1]))
-    with pytest.raises(
-        DatasetError, match=r"several masks of an image that differ \(.*A.*B.*--masks"
-    ):
-        read_dataset(tmp_path)
-    folder = pattern.format("A").partition("/f")[0]
-    dataset = read_dataset(tmp_path, masks=folder)
-    assert all(np.array_equal(mask, white() > 0) for mask in masks_of(dataset))
-
-
-def test_what_is_made_of_masks_may_lie_beside_them(tmp_path: Path) -> None:
-    for k in range(4):
-        put(tmp_path / f"f{k}_edge.png", white(BOXES[:1]))
-    dataset = read_dataset(pairs(tmp_path, "f{}.png", "f{}_mask.png"))
-    assert len(dataset.scenes) == 4
-    assert all(np.array_equal(mask, white() > 0) for mask in masks_of(dataset))
+def test_a_part_of_coco_without_annotations_is_told(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        coco(tmp_path / part, lambda _, row: row)
+    assert not told(read_dataset(tmp_path), "no annotation")
+    path = tmp_path / "test/annotations.json"
+    text(path, json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    assert told(read_dataset(tmp_path), "test/annotations.json: no annotation: its 4 images are")
 
 
 # ---- parts in folders, and lists beside them
