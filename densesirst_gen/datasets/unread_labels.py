@@ -16,7 +16,8 @@ from densesirst_gen.datasets.split_words import part_of
 
 SETTINGS = re.compile(
     r"config|setting|package|manifest|metric|score|(^|[_-])logs?([_-]|$)|loss|history|time|license"
-    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info)$|\.aux$",
+    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info)$|\.aux$"
+    r"|^(label_?map|_?class(es|_?names|_?dict|_?colou?rs)?|colou?r_?map|palette)$",
     re.I,
 )
 """Of names of files that hold no labels; ours are among them."""
