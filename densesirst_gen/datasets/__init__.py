@@ -20,6 +20,7 @@ from densesirst_gen.datasets import (
     voc_boxes,
     yolo,
 )
+from densesirst_gen.datasets.beside_release import beside_release
 from densesirst_gen.datasets.coco_reader import read_coco
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
 from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
@@ -28,7 +29,7 @@ from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs, directed
 from densesirst_gen.datasets.said import with_lists, without
 from densesirst_gen.datasets.span import with_counts, with_span_table
-from densesirst_gen.datasets.splits import held_back_twice, read_split
+from densesirst_gen.datasets.splits import held_back_twice, read_split, strange_lists
 from densesirst_gen.datasets.unread_labels import unread_labels
 from densesirst_gen.scene.counts import Counts
 
@@ -159,9 +160,28 @@ def read_dataset(
 def _not_read(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
     """Notes on labels of other kinds than the layout reads, and on what may be labels."""
     if layout in ("devkit", "sirst"):
+        return beside_release(inventory)
+    names = [scene.name for scene in dataset.scenes]
+    unknown = unread_labels(inventory, names)
+    unlisted = _unlisted(layout, inventory, dataset)
+    return [*_other_labels(layout, inventory), *unlisted, *unknown, *_strange(inventory, names)]
+
+
+def _unlisted(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
+    """A note on images that the file with the labels does not list."""
+    if layout not in ("coco", "hf"):
         return []
-    unknown = unread_labels(inventory, [scene.name for scene in dataset.scenes])
-    return [*_other_labels(layout, inventory), *unknown]
+    images = {path for group in inventory.images for path in group.files.values()}
+    if len(images) > len(dataset.scenes):
+        images -= {scene.image for scene in dataset.scenes}
+        return [f"images that no label file lists: {counted(images, inventory.root)}"]
+    return []
+
+
+def _strange(inventory: Inventory, names: Sequence[str]) -> list[str]:
+    found = strange_lists(inventory.lists, names)
+    told = counted(found, inventory.root) if found else ""
+    return [f"lists passed over, no line of them is a scene: {told}"] * bool(found)
 
 
 def _other_labels(layout: str, inventory: Inventory) -> list[str]:

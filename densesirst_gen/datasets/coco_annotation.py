@@ -17,6 +17,9 @@ CROWD = "annotations are iscrowd 1: regions to ignore, no targets"
 CROWD_READ = "annotations are iscrowd 1 and read as targets, as was asked for"
 IGNORED = "annotations are of a category to ignore, no targets"
 NO_MASK = "annotations have no segmentation, only a box: no targets"
+NOTHING = "annotations have no segmentation and no usable bbox, and are left out"
+KEYPOINTS = "its keypoints are not read"
+NO_AREA = "annotations have a bbox without width or height"
 BROKEN = "annotations have a broken segmentation and are left out"
 NO_PIXEL = "annotations cover no pixel and are left out"
 PART = "annotations lose a part of their segmentation that is no polygon"
@@ -118,7 +121,19 @@ def read_annotation(
         kept = (oddity for oddity in oddities if oddity[0] not in NO_TARGET)
         told = DERIVED if wanted == "boxes" else DERIVED_POINTS
         return Reading((*kept, (told, "")), box, measure(box, size))
-    return Reading(oddities, ignored=_region(record, bbox, size), point=point)
+    return Reading(
+        _of_box(record, bbox, oddities), ignored=_region(record, bbox, size), point=point
+    )
+
+
+def _of_box(record: Record, bbox: Box | None, oddities: tuple[Oddity, ...]) -> tuple[Oddity, ...]:
+    """The oddities of a record without mask, and what is odd about its box."""
+    if (NO_MASK, "") not in oddities:
+        return oddities
+    if bbox is not None:
+        return oddities if min(bbox[2:]) > 0 else (*oddities, (NO_AREA, ""))
+    nothing = (NOTHING, KEYPOINTS if record.get("keypoints") else "")
+    return tuple(nothing if oddity[0] == NO_MASK else oddity for oddity in oddities)
 
 
 def box_alone(record: Record, size: tuple[int, int]) -> Row | None:

@@ -29,7 +29,7 @@ class ImageTargets:
     ignored : list of (x0, y0, x1, y1)
         Regions where it is not known what is there; px, half-open.
     boxes : list of (x0, y0, x1, y1)
-        Of the targets, where masks are not known; then there are no segmentations.
+        Of the targets, where masks are not known, each once; then there are no segmentations.
     points : list of (x, y)
         Likewise, where not even boxes are known.
     """
@@ -93,6 +93,17 @@ class Found:
         targets = self._has(IS_TARGET)
         return bool(targets.any() and self._has(HAS_POINT)[targets].all())
 
+    def repeats(self) -> tuple[int, int]:
+        """How many targets have the box of an earlier one of their image, and the row of one."""
+        targets = np.flatnonzero(self._has(IS_TARGET)).tolist()
+        boxes = (tuple(self.boxes[4 * k : 4 * k + 4]) for k in targets)
+        hashes = array("q", (hash((self.rows[k], b)) for k, b in zip(targets, boxes, strict=True)))
+        first = np.unique(np.asarray(hashes), return_index=True)[1]
+        if len(first) == len(targets):
+            return 0, -1
+        repeat = np.setdiff1d(np.arange(len(targets)), first)[0]
+        return len(targets) - len(first), self.rows[targets[repeat]]
+
     def order(self) -> list[int]:
         """Rows of the images, as the file first speaks of them."""
         rows, first = np.unique(np.asarray(self.rows), return_index=True)
@@ -132,7 +143,8 @@ class Targets:
         for k in self._members(row):
             flags = self._flags[k]
             if flags & IS_TARGET and self._kind == "boxes":
-                targets.boxes.append(self._outline(k) if flags & IS_MASK else self._region(k)[0])
+                box = self._outline(k) if flags & IS_MASK else self._region(k)[0]
+                targets.boxes.extend([box] * (box not in targets.boxes))
             elif flags & IS_MASK:
                 targets.segmentations.append(unpack(self._pieces[k], size))
             elif flags & IS_TARGET and self._kind == "points":

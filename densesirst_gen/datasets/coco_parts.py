@@ -69,13 +69,24 @@ def joined(root: Path, parts: Mapping[str, tuple[Path, Dataset]]) -> Dataset:
         twice += [scene.name for scene in members if scene.name in scenes]
         scenes |= {scene.name: scene for scene in members}
         splits[part] = tuple(scene.name for scene in members)
-        remarks += [f"{relative_path(file, root)}: {remark}" for remark in found.remarks]
+        told = [*found.remarks, *_without_annotation(found)]
+        remarks += [f"{relative_path(file, root)}: {remark}" for remark in told]
     if twice:
         files = examples(relative_path(file, root) for file, _ in parts.values())
         raise DatasetError(f"{root}: {len(twice)} images are in two of {files}: {examples(twice)}")
     check_names(scenes)
     ordered = tuple(scenes[name] for name in sorted(scenes))
     return Dataset(root, "coco", ordered, splits, remarks=tuple(remarks))
+
+
+def _without_annotation(found: Dataset) -> list[str]:
+    """A note on a part of which nothing is annotated, beside others."""
+    if any(
+        scene.ignored or scene.boxes or scene.points or scene.has_targets()
+        for scene in found.scenes
+    ):
+        return []
+    return [f"no annotation: its {len(found.scenes)} images are read as without targets"]
 
 
 def _id(scene: SceneFile) -> Any:

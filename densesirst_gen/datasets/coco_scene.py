@@ -48,7 +48,7 @@ class CocoSceneFile(SceneFile):
         if shape != self.size:
             turned = ", width and height exchanged?" if shape[::-1] == self.size else ""
             raise SceneError(
-                f"scene {self.name}: the COCO file says {self.size}, {self.image.name} is "
+                f"scene {self.name}: the file of its labels says {self.size}, {self.image.name} is "
                 f"{shape}{turned}"
             )
         try:

@@ -15,6 +15,7 @@ from densesirst_gen.datasets.coco_annotation import (
     CROWD,
     NO_MASK,
     NO_PIXEL,
+    NOTHING,
     Reading,
     Rules,
     box_alone,
@@ -41,6 +42,7 @@ MANY = 1000
 SAME_ID = "annotations have the id of another; all are read"
 JOINED = "annotations touch or overlap others, and are one target with them, as in a mask"
 DIVIDED = "annotations are in pieces that lie apart, and each piece is a target, as in a mask"
+REPEATED = "annotations have the box of another of their image, and are one target with it"
 FROM_BOXES = "to read filled boxes as masks: --masks-from boxes (masks_from='boxes')"
 
 
@@ -115,6 +117,9 @@ def read_targets(
     if _are_boxes(findings, n, rules):
         kind = "points" if found.are_points else "boxes"
         notes += _told_kind(kind, found, findings)
+    if kind == "boxes":
+        n_repeats, row = found.repeats()
+        findings.add(REPEATED, images.name(row) if n_repeats else "", n_repeats)
     targets = Targets(found, len(image_ids.rows), kind)
     if kind == "masks":
         for row in found.order():
@@ -210,8 +215,8 @@ def _refuse_if_most(findings: Findings, n: int, rules: Rules) -> None:
     for kind in REFUSED_IF_MOST:
         if is_most(kind):
             raise DatasetError(f"{findings.line(kind, n)}; mend the file, or whatever wrote it")
-    if not is_most(NO_MASK) and is_most(NO_MASK, BROKEN, NO_PIXEL):
-        kinds = [kind for kind in (BROKEN, NO_PIXEL, NO_MASK) if findings.count(kind)]
+    if not is_most(NO_MASK) and is_most(NO_MASK, NOTHING, BROKEN, NO_PIXEL):
+        kinds = [kind for kind in (NOTHING, BROKEN, NO_PIXEL, NO_MASK) if findings.count(kind)]
         raise DatasetError("; ".join(findings.line(kind, n) for kind in kinds))
 
 

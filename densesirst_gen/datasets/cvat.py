@@ -21,7 +21,15 @@ from densesirst_gen.datasets.shapes import (
     dataset_of,
     rectangle,
 )
-from densesirst_gen.datasets.tool_shapes import BROKEN, OTHER_KIND, Size, placed, ring
+from densesirst_gen.datasets.tool_shapes import (
+    BROKEN,
+    OTHER_KIND,
+    Size,
+    nothing_read,
+    placed,
+    ring,
+    turned,
+)
 from densesirst_gen.datasets.voc import parse_xml
 from densesirst_gen.files.codec import MAX_PIXELS
 
@@ -57,6 +65,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
                 found.add(NOT_DONE, name)
     if not shapes:
         raise DatasetError(f"{files[0] if files else root}: no image of the dataset has shapes")
+    if not any(shapes.values()) and (why := nothing_read(found)):
+        raise DatasetError(f"{files[0]}: no shape can be read: {why}")
     remarks = [f"cvat: {line}" for line in found.lines()]
     if lost:
         remarks.append(f"cvat: {len(lost)} images are not there or in doubt: {examples(lost)}")
@@ -101,18 +111,22 @@ def cvat_shapes(entry: Any, size: Size, found: Findings) -> list[Shape]:
 
 def _cvat_shape(element: Any, size: Size) -> Sequence[Shape]:
     label = element.get("label") or "target"
-    if element.tag == "box" and not float(element.get("rotation", 0)):
-        corners = [float(element.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr")]
-        return [Shape(label, rectangle(corners))]
+    angle = float(element.get("rotation", 0))
+    if element.tag == "box":
+        x0, y0, x1, y1 = (float(element.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+        if angle:
+            return [Shape(label, segmentation=[turned((x0, y0, x1, y0, x1, y1, x0, y1), angle)])]
+        return [Shape(label, rectangle((x0, y0, x1, y1)))]
     if element.tag in ("polygon", "points"):
         pairs = [pair.split(",") for pair in element.attrib["points"].split(";")]
         points = [(float(x), float(y)) for x, y in pairs]
         if element.tag == "points":
             return [Shape(label, point=point) for point in points]
         return [Shape(label, segmentation=[[v for point in points for v in point]])]
-    if element.tag == "ellipse" and not float(element.get("rotation", 0)):
+    if element.tag == "ellipse":
         values = [float(element.attrib[key]) for key in ("cx", "cy", "rx", "ry")]
-        return [Shape(label, segmentation=[ring(*values)])]
+        outline = ring(*values)
+        return [Shape(label, segmentation=[turned(outline, angle) if angle else outline])]
     if element.tag == "mask":
         return [Shape(label, segmentation=_cvat_mask(element, size))]
     return []

@@ -27,10 +27,13 @@ class DataYaml:
         Of the classes.
     parts : dict of str to list of str
         train, val, test -> folders or lists, POSIX, as written.
+    is_pose : bool
+        Whether its lines are boxes with keypoints.
     """
 
     names: dict[int, str] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
+    is_pose: bool = False
 
 
 def read_data_yaml(root: Path) -> DataYaml:
@@ -40,7 +43,8 @@ def read_data_yaml(root: Path) -> DataYaml:
         if "names" in found:
             base = "".join(found.get("path", []))
             parts = {part: [_joined(base, p) for p in found.get(part, [])] for part in PARTS}
-            return DataYaml(_numbered(found["names"]), {k: v for k, v in parts.items() if v})
+            used = {part: places for part, places in parts.items() if places}
+            return DataYaml(_numbered(found["names"]), used, "kpt_shape" in found)
     for path in (place / name for place in (root, root / "labels") for name in CLASS_LISTS):
         if path.is_file():
             return DataYaml(dict(enumerate(_text(path).split("\n"))))

@@ -19,7 +19,7 @@ from densesirst_gen.datasets.packed import repeated
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
 from densesirst_gen.files.codec import CodecError, Decoded, read_image, read_mask
 from densesirst_gen.files.colormaps import check_colormap
-from densesirst_gen.files.frames import stack_of
+from densesirst_gen.files.frames import shown, stack_of
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, SceneError, is_void
@@ -284,8 +284,14 @@ def make_dataset(
     present = cut_splits(splits or {}, found)
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - found.keys()))
-    notes = (*stack_notes(images), *remarks)
+    notes = (*stack_notes(images), *_without_image(masks, images), *remarks)
     return Dataset(root, layout, tuple(scenes), present, absent, remarks=notes)
+
+
+def _without_image(masks: Sequence[Mapping[str, Path]], images: Mapping[str, Path]) -> list[str]:
+    """A note on masks of which there is no image."""
+    left = {p for found in masks for p in {*found.values()} - {*pair_masks(found, images).values()}}
+    return [f"{len(left)} masks have no image: {examples(sorted(map(shown, left)))}"] * bool(left)
 
 
 def _paired(folders: Sequence[Mapping[str, Path]], names: Iterable[str]) -> dict[str, Path]:

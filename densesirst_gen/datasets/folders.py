@@ -15,12 +15,18 @@ import numpy as np
 from densesirst_gen.datasets.dataset import Dataset, Splits, make_dataset
 from densesirst_gen.datasets.in_frames import in_frames
 from densesirst_gen.datasets.inventory import ARCHIVES, Inventory, counted, relative_path
+from densesirst_gen.datasets.mask_classes import check_one_class, check_ties
 from densesirst_gen.datasets.pairing import Pairing, pair
 from densesirst_gen.datasets.part_tables import part_tables
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.splits import find_splits, folder_splits, name_splits
+from densesirst_gen.datasets.splits import (
+    find_splits,
+    folder_splits,
+    name_splits,
+    with_held_folders,
+)
 from densesirst_gen.files.codec import CodecError, read_mask
 from densesirst_gen.scene.annotate import label_mask
 
@@ -42,6 +48,8 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
             f"{root}: none of {len(masks)} masks ({examples(masks)}) "
             f"is named like an image ({examples(pairing.images)})"
         )
+    check_ties(root, pairing.ties)
+    check_one_class(inventory, pairing.masks.values())
     splits = splits_of(inventory, in_frames(pairing.images))
     remarks = (*_unpaired(inventory, pairing), *_points(pairing), *left_over(inventory))
     return make_dataset(
@@ -61,9 +69,10 @@ def splits_of(inventory: Inventory, images: dict[str, Path]) -> Splits:
     lists = find_splits(root, inventory.lists, images)
     if not any(map(part_of, lists)):
         lists = part_tables(root, (*inventory.lists, *inventory.texts), images) or lists
-    if lists:
-        return {split: names for split, (_, names) in lists.items()}
     parents = {name: relative_path(path.parent, root) for name, path in images.items()}
+    if lists:
+        splits = {split: names for split, (_, names) in lists.items()}
+        return with_held_folders(splits, parents)
     return folder_splits(parents) or name_splits(images)
 
 

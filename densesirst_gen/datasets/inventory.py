@@ -21,7 +21,10 @@ from densesirst_gen.datasets.masklike import looks_like_mask
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
-LIST_SUFFIXES = (".txt", ".lst", ".csv", "")
+LIST_SUFFIXES = (
+    *(".txt", ".lst", ".csv", ""),
+    *(".list", ".lis", ".flist", ".names", ".ids", ".idx", ".set", ".split"),
+)
 CLUTTER = {"@eadir", "$recycle.bin", "__macosx", "system volume information", "lost+found"}
 OTHER_IMAGES = (
     *(".gif", ".jp2", ".j2k", ".jxl", ".avif", ".heic", ".jfif", ".jpe", ".tga", ".exr", ".hdr"),

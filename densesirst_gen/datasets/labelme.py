@@ -22,10 +22,18 @@ from densesirst_gen.datasets.shapes import (
     Shape,
     dataset_of,
     label_files,
+    misnamed,
     rectangle,
     size_of,
 )
-from densesirst_gen.datasets.tool_shapes import BROKEN, OTHER_KIND, Size, placed, ring
+from densesirst_gen.datasets.tool_shapes import (
+    BROKEN,
+    OTHER_KIND,
+    Size,
+    nothing_read,
+    placed,
+    ring,
+)
 from densesirst_gen.files.codec import MAX_PIXELS
 
 EXPECTS = "images, and a file of labelme beside each, or in another folder"
@@ -85,6 +93,7 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     found = Findings()
     labels = Labels(images, {}, {}, [])
     shapes: dict[str, list[Shape]] = {}
+    said: dict[str, str] = {}
     for name, path in sorted(files.items()):
         document = read_json(path)
         if not isinstance(document, dict):
@@ -92,10 +101,14 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
         size = _labelme_size(document)
         if size:
             labels.sizes[name] = size
+        said[name] = str(document.get("imagePath") or "")
         where = inventory.relative(path)
         shapes[name] = labelme_shapes(document, size_of(labels, name), where, found)
+    if not any(shapes.values()) and (why := nothing_read(found)):
+        raise DatasetError(f"{inventory.root}: no shape of labelme can be read: {why}")
     remarks = [f"labelme: {line}" for line in found.lines()] + [note] * bool(note)
     remarks.append(f"labelme: labels read, {counted(files.values(), inventory.root)}")
+    remarks += misnamed(said, images)
     made = Labels(images, shapes, labels.sizes, remarks)
     return dataset_of(inventory, "labelme", made, given)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from densesirst_gen.datasets.split_words import part_of
 from densesirst_gen.files.codec import FORMATS
 
 Parts = tuple[str, ...]
@@ -99,6 +100,33 @@ class SceneNames:
                 if found := self._folders.get(folded_parts(reading)):
                     return tuple(found)
         return ()
+
+    def listed_in(self, line: str, folders: Iterable[str]) -> tuple[str, ...]:
+        """The scenes of a line that may mean several, by the first folder that tells which."""
+        places = (self.listed(f"{folder}/{line.strip()}") for folder in folders)
+        return next(filter(None, places), ())
+
+    def folders_of(self, part: str) -> list[str]:
+        """Folders of scenes that are called like a part: ``train``, ``trainset``."""
+        steps = {step for folder in self._folders for step in folder}
+        return sorted(step for step in steps if part and part_of(step) == part)
+
+    def alike(self, line: str) -> list[str]:
+        """The scenes whose last part is what a line says, if these are several."""
+        last = folded_parts(without_suffixes(_plain(line)))[-1:]
+        found = [name for _, name in self._by_last.get(last[0], [])] if last else []
+        return found if len(found) > 1 else []
+
+    def means(self, line: str) -> bool:
+        """Whether a line of a list names a scene, or one of several."""
+        return bool(self.listed(line) or self.alike(line))
+
+    def owns(self, stem: str) -> bool:
+        """Whether a file of this name belongs to a scene, or to a folder of scenes.
+
+        ``train.txt`` beside a folder ``train/`` is a list of a part and belongs to none.
+        """
+        return bool(self.listed(stem)) and not (part_of(stem) and self.find(stem) is None)
 
     def numbered(self, number: int) -> str | None:
         """The one scene whose name, without folders, is this number."""

@@ -8,13 +8,22 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from densesirst_gen.datasets.inventory import Group, Inventory
-from densesirst_gen.datasets.owners import IMAGE_WORD, distance, owners_of
+from densesirst_gen.datasets.inventory import MASK_WORD, Group, Inventory
+from densesirst_gen.datasets.names import without_suffixes
+from densesirst_gen.datasets.owners import IMAGE_WORD, Pairs, distance, owners_of
 from densesirst_gen.datasets.paths import in_one_form, pair_masks
 from densesirst_gen.datasets.split_words import part_of
 
 ENDS = re.compile(r"([_. -](masks?|labels?|lable|gt|seg|target|ann?))+$", re.I)
 STARTS = re.compile(r"^((masks?|labels?|gt|seg)[_-])+", re.I)
+IMAGE_ENDS = re.compile(r"[_. -](images?|img|ir|infrared|thermal|frame|input)$", re.I)
+IMAGE_STARTS = re.compile(r"^(images?|img|ir|infrared|thermal|frame|input)[_-]", re.I)
+DERIVED = re.compile(
+    r"edge|contour|boundar|outline|centroid|cent(er|re)|point|coarse|pseudo|weak|pred|result|output|"
+    r"eroded?|dilat|skeleton|overlay|heat",
+    re.I,
+)
+"""In names of folders of what is made of masks, or guessed by a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +42,8 @@ class Pairing:
         Folders of images that were not taken, as nearer ones have the same masks.
     skies : dict of str to Path
         Masks of the sky, by scene name.
+    ties : tuple of (Path, Path)
+        Masks that were taken, and others of the same images that might be meant as well.
     """
 
     images: dict[str, Path] = field(default_factory=dict)
@@ -41,6 +52,7 @@ class Pairing:
     rivals: tuple[str, ...] = ()
     doubles: tuple[str, ...] = ()
     skies: dict[str, Path] = field(default_factory=dict)
+    ties: tuple[tuple[Path, Path], ...] = ()
 
 
 def pair(inventory: Inventory) -> Pairing:
@@ -75,7 +87,8 @@ def pair(inventory: Inventory) -> Pairing:
     rivals = {g.label for g, p in left if g.folder not in used and _has_image(g, p, inventory)}
     orphans = tuple(p for g, p in left if g.label not in rivals)
     skies = _skies([group for group, _ in owners.kept], images, inventory)
-    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles, skies)
+    ties = tuple(t for group, others in owners.kept for t in _ties(group, others, inventory.masks))
+    return Pairing(images, masks, orphans, tuple(sorted(rivals)), owners.doubles, skies, ties)
 
 
 def _skies(
@@ -116,7 +129,7 @@ def _sets_below(folders: Sequence[tuple[str, bool]]) -> list[str]:
 
 def plain_key(stem: str) -> str:
     """A mask's stem without what marks it as one."""
-    return STARTS.sub("", ENDS.sub("", stem)) or stem
+    return STARTS.sub("", ENDS.sub("", without_suffixes(stem))) or stem
 
 
 def _nearest_first(
@@ -124,12 +137,33 @@ def _nearest_first(
 ) -> Iterator[tuple[Group, dict[Path, Path]]]:
     """Image -> mask, for each group of masks that has some of the images not yet found."""
     left = group.by_key()
-    for other in sorted(masks, key=lambda m: (distance(group.folder, m.folder), m.folder)):
+    for other in sorted(masks, key=lambda m: (*_rank(group, m), m.folder)):
         if not left:
             return
         if found := _of_group(other.by_key(), left) or _only_two(group, other):
             yield other, {left[key]: path for key, path in found.items()}
             left = {key: path for key, path in left.items() if key not in found}
+
+
+def _rank(images: Group, masks: Group) -> tuple[tuple[int, int], bool, bool]:
+    """The nearest first; of these those whose names say masks, and nothing that is made of them."""
+    name = masks.label
+    is_derived, is_named = DERIVED.search(name), MASK_WORD.search(name)
+    return distance(images.folder, masks.folder), is_derived is not None, is_named is None
+
+
+def _ties(images: Group, taken: Pairs, masks: Sequence[Group]) -> Iterator[tuple[Path, Path]]:
+    """Masks that were taken, and others of the same images that no name or place puts behind."""
+    if not taken:
+        return
+    first, found = taken[0]
+    files = images.by_key()
+    for other in masks:
+        if other is first or _rank(images, other) != _rank(images, first):
+            continue
+        for key, path in _of_group(other.by_key(), files).items():
+            if files[key] in found:
+                yield found[files[key]], path
 
 
 def _only_two(images: Group, masks: Group) -> dict[str, Path]:
@@ -146,7 +180,16 @@ def _of_group(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path
     plain = {plain_key(stem): path for stem, path in masks.items() if path not in used}
     plain = dict(in_one_form(plain, images))
     rest = {key: plain[key] for key in images if key not in found and key in plain}
-    return found | rest
+    return found | rest or _by_bare_stems(plain, images)
+
+
+def _by_bare_stems(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:
+    """``a_image`` and ``a_mask``, ``img_a`` and ``gt_a``; nothing where two images would be one."""
+    bare = {IMAGE_STARTS.sub("", IMAGE_ENDS.sub("", key)) or key: key for key in images}
+    if len(bare) < len(images):
+        return {}
+    marked = {stem: path for stem, path in masks.items() if stem != path.stem}
+    return {bare[stem]: path for stem, path in marked.items() if stem in bare}
 
 
 def _named(groups: Iterable[Group], folders: dict[str, str]) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,13 @@ def part_tables(
         If a file that is called a split says parts, but of no scene.
     """
     known = SceneNames(names)
-    chosen = [p for p in files if p.suffix.lower() in SUFFIXES and not known.listed(p.stem)]
+    chosen = [p for p in files if p.suffix.lower() in SUFFIXES and not known.owns(p.stem)]
     chosen.sort(key=lambda path: len(path.parts))
     tables = {path: found for path in chosen[:N_READ] if (found := _parts_in(path, known))}
+    n_say = Counter(part for found in tables.values() for part in found)
+    alone = {p for p in tables if len(tables) == 1 or n_say[part_of(p.stem)] == 1}
     return {
-        part if len(tables) == 1 else _key(root, path, part): (path, members)
+        part if path in alone else _key(root, path, part): (path, members)
         for path, found in tables.items()
         for part, members in found.items()
     }
@@ -99,13 +102,21 @@ def _said(path: Path, known: SceneNames) -> Said:
             return iter(())
         text = read_bytes(path).decode("utf-8-sig")
         suffix = path.suffix.lower()
-        if suffix == ".json":
-            return _in_json(json.loads(text), "", known)
-        if suffix == ".jsonl":
-            return _in_json([json.loads(line) for line in text.splitlines() if line], "", known)
+        if suffix in (".json", ".jsonl"):
+            lines = text.splitlines() if suffix == ".jsonl" else ()
+            document = [json.loads(line) for line in lines if line] if lines else json.loads(text)
+            part = part_of(path.stem) if _is_list_of_names(document) else ""
+            return _in_json(document, part, known)
     except (OSError, ValueError, RecursionError):
         return iter(())
     return _in_yaml(text) if suffix in KEYED else _in_table(text, known)
+
+
+def _is_list_of_names(document: Any) -> bool:
+    """Whether it is a list of texts, or of records of nothing but texts, as of paths."""
+    rows = document if isinstance(document, list) else []
+    rows = [[*row.values()] if isinstance(row, dict) else [row] for row in rows]
+    return bool(rows) and all(isinstance(value, str) for row in rows for value in row)
 
 
 def _in_json(node: Any, part: str, known: SceneNames) -> Said:

@@ -10,7 +10,8 @@ LEAST = 5
 """Frames of a sequence."""
 FULL = 0.5
 """Share of the numbers from the first to the last frame that must be there."""
-NUMBERED = re.compile(r"^(.*?)(\d+)$")
+NUMBERED = re.compile(r"^(.*?)(\d+)(\D*)$")
+"""A number and what stands around it: ``00012``, ``clip_12``, ``3(12)``."""
 
 
 def sequences(names: Iterable[str], known: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
@@ -51,8 +52,10 @@ def sequences(names: Iterable[str], known: Collection[str] = ()) -> dict[str, tu
 
 def _goes_on(stems: Collection[str]) -> bool:
     matches = [NUMBERED.match(stem) for stem in stems]
-    frames = [(match[1], int(match[2])) for match in matches if match and len(match[2]) < 16]
-    if len(frames) < max(LEAST, len(stems)) or len({head for head, _ in frames}) > 1:
+    frames = [
+        (match.group(1, 3), int(match[2])) for match in matches if match and len(match[2]) < 16
+    ]
+    if len(frames) < max(LEAST, len(stems)) or len({around for around, _ in frames}) > 1:
         return False
     numbers = [number for _, number in frames]
     return len(numbers) >= FULL * (max(numbers) - min(numbers) + 1)

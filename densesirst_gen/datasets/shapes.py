@@ -6,7 +6,7 @@ what is odd.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from densesirst_gen.datasets.coco_targets import read_targets
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, check_names
 from densesirst_gen.datasets.folders import splits_of, unread
 from densesirst_gen.datasets.inventory import Group, Inventory, counted
+from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.pairing import pair
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import ReadAs
@@ -99,6 +100,27 @@ def label_files(inventory: Inventory, kind: str) -> tuple[dict[str, Path], dict[
     lost = found.orphans
     note = f"label files without an image: {counted(lost, inventory.root)}" if lost else ""
     return found.images, found.masks, note
+
+
+def misnamed(said: Mapping[str, str], images: Collection[str]) -> list[str]:
+    """A note on label files that lie beside one image and say that they are of another.
+
+    Parameters
+    ----------
+    said : mapping of str to str
+        Scene name -> the file name or path of an image, as its label file says.
+    images : collection of str
+        The scenes of the dataset.
+    """
+    known = SceneNames(images)
+    others = {name: known.find(path) or name for name, path in said.items()}
+    wrong = [f"that of {name} says {other}" for name, other in others.items() if other != name]
+    if not wrong:
+        return []
+    return [
+        f"{len(wrong)} label files are called like one image and say another, read by their names: "
+        f"{examples(wrong)}"
+    ]
 
 
 def size_of(labels: Labels, name: str) -> tuple[int, int]:

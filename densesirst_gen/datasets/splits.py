@@ -17,6 +17,8 @@ from densesirst_gen.files.codec import FORMATS
 from densesirst_gen.files.regular import read_bytes
 
 MAX_BYTES = 50_000_000
+N_NEAR = 3
+"""Folders above a list that names in it may be relative to."""
 NO_LIST = re.compile(r"requirement|readme|license|log|loss|result|metric|score|time|config", re.I)
 NAME_LINE = re.compile(r"^[^\s=<>{}:;,]+([\s,;]+[^\s=<>{}:;,]+){0,2}\s*$")
 """One to three words without the signs of programs and tables."""
@@ -105,6 +107,20 @@ def _read_all(files: Iterable[Path], names: Collection[str]) -> dict[Path, tuple
     return {path: tuple(dict.fromkeys([*f, *unknown])) for path, (f, unknown) in read.items()}
 
 
+def strange_lists(files: Iterable[Path], names: Collection[str]) -> list[Path]:
+    """Files that are called and look like lists of a part, and name no scene.
+
+    Parameters
+    ----------
+    files : iterable of Path
+    names : collection of str
+        The scenes of the dataset.
+    """
+    called = [path for path in files if part_of(path.stem)]
+    known = SceneNames(names if called else ())
+    return [p for p in called if _says_part(p, known) and not any(map(known.means, _lines(p)))]
+
+
 def _keys(root: Path, files: Collection[Path]) -> dict[Path, str]:
     """What the splits are called."""
     stems = {path: path.stem for path in files}
@@ -117,11 +133,21 @@ def _keys(root: Path, files: Collection[Path]) -> dict[Path, str]:
 
 
 def _matched(path: str | PathLike[str], known: SceneNames) -> tuple[list[str], list[str]]:
-    """Scenes, and lines that name none; DatasetError for paths out of the dataset."""
+    """Scenes, and lines that name none; DatasetError for paths out of the dataset.
+
+    A name that several scenes have means the one in the folder that the list lies in, or that is
+    called like the part of the list; DatasetError if neither tells.
+    """
     found: list[str] = []
     unknown: list[str] = []
+    folders = _places(Path(path), known)
     for line in _lines(path):
-        scenes = () if ".." in PureWindowsPath(line.strip()).parts else known.listed(line)
+        is_inside = ".." not in PureWindowsPath(line.strip()).parts
+        scenes = known.listed(line) if is_inside else ()
+        if is_inside and not scenes and (alike := known.alike(line)):
+            scenes = known.listed_in(line, folders)
+            if not scenes and part_of(Path(path).stem):
+                raise DatasetError(f"{path}: {_bare(line)} may be any of {examples(alike)}")
         found.extend(scenes)
         if not scenes:
             unknown.append(_bare(line))
@@ -129,6 +155,12 @@ def _matched(path: str | PathLike[str], known: SceneNames) -> tuple[list[str], l
     if outside:
         raise DatasetError(f"{path}: paths out of the dataset: {examples(outside)}")
     return found, list(dict.fromkeys(unknown))
+
+
+def _places(path: Path, known: SceneNames) -> list[str]:
+    """Folders that the names of a list may be relative to."""
+    near = [folder.name for folder in path.absolute().parents[:N_NEAR] if folder.name]
+    return [*near, *known.folders_of(part_of(path.stem))]
 
 
 def _lines(path: str | PathLike[str]) -> list[str]:
@@ -155,7 +187,8 @@ def _is_list(path: Path, known: SceneNames) -> bool:
             raise
         return False
     if part_of(path.stem):
-        return bool(lines) and any(known.listed(line) for line in lines[:1000])
+        means = known.listed if NO_LIST.search(path.stem) else known.means
+        return any(map(means, lines[:1000]))
     if path.suffix.lower() == ".csv" or known.listed(path.stem):
         return False  # a table, or what belongs to one scene
     scenes = {name for line in lines for name in known.listed(line)}
@@ -165,7 +198,7 @@ def _is_list(path: Path, known: SceneNames) -> bool:
 
 def _says_part(path: Path, known: SceneNames) -> bool:
     """Whether a file that names no scene is called like a list, and its lines look like names."""
-    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.listed(path.stem):
+    if not part_of(path.stem) or path.suffix.lower() == ".csv" or known.find(path.stem):
         return False
     if path.stat().st_size > MAX_BYTES or NO_LIST.search(path.stem):
         return False
@@ -197,6 +230,24 @@ def folder_splits(names: Mapping[str, str]) -> Splits:
         if part:
             splits.setdefault(part, []).append(name)
     return {part: tuple(members) for part, members in splits.items()}
+
+
+def with_held_folders(splits: Splits, names: Mapping[str, str]) -> Splits:
+    """Lists of which none trains, and what is held back by its folder and is in no list.
+
+    Parameters
+    ----------
+    splits : dict of str to tuple of str
+    names : mapping of str to str
+        As for `folder_splits`.
+    """
+    parts = {part_of(split) for split in splits}
+    if not parts - {""} or parts & {"train", "trainval"}:
+        return splits
+    listed = {name for members in splits.values() for name in members}
+    rest = {name: folder for name, folder in names.items() if name not in listed}
+    held = {p: members for p, members in folder_splits(rest).items() if p in ("val", "test")}
+    return splits | {f"{p}_folder" if p in splits else p: members for p, members in held.items()}
 
 
 def name_splits(names: Iterable[str]) -> Splits:

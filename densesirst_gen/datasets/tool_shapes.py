@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from densesirst_gen.datasets.findings import Findings
 
 OTHER_KIND = "shapes are of a kind without area or place, left out"
 BROKEN = "shapes are broken, left out"
@@ -24,6 +27,20 @@ def placed(region: np.ndarray, left: int, top: int, size: Size) -> dict[str, Any
     edges = np.flatnonzero(np.diff(flat, prepend=False))
     counts = np.diff(edges, prepend=0, append=flat.size).tolist()
     return {"size": list(size), "counts": counts}
+
+
+def turned(corners: Sequence[float], degrees: float) -> list[float]:
+    """A polygon turned about the middle of its box, clockwise in the picture as CVAT does."""
+    points = np.asarray(corners, float).reshape(-1, 2)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return ((points - middle) @ np.array([[cos, sin], [-sin, cos]]) + middle).ravel().tolist()
+
+
+def nothing_read(found: Findings) -> str:
+    """Why no shape at all could be read; empty if all could."""
+    return "; ".join(found.line(k) for k in (OTHER_KIND, BROKEN) if found.count(k))
 
 
 def ring(x: float, y: float, rx: float, ry: float) -> list[float]:

@@ -12,18 +12,20 @@ from densesirst_gen.datasets.inventory import Inventory, counted
 from densesirst_gen.datasets.names import SceneNames
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.part_tables import part_tables
+from densesirst_gen.datasets.split_words import part_of
 
 SETTINGS = re.compile(
     r"config|setting|package|manifest|metric|score|(^|[_-])logs?([_-]|$)|loss|history|time|license"
-    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info)$|\.aux$",
+    r"|readme|requirement|^(sky|plans|recipe|library|summary|dataset_info)$|\.aux$"
+    r"|^(label_?map|_?class(es|_?names|_?dict|_?colou?rs)?|colou?r_?map|palette)$",
     re.I,
 )
 """Of names of files that hold no labels; ours are among them."""
 NEVER = (".yaml", ".yml", ".toml")
 N_SAMPLED = 4
 N_LINES = 20
-ENOUGH, ENOUGH_BESIDE_A_NAME = 2, 4
-"""Numbers of a line that may be a point or a box, where it names no scene, and where it does."""
+ENOUGH, ENOUGH_IN_A_LIST = 2, 4
+"""Numbers of a line that may be a point or a box, and of one that names a scene in a list."""
 
 
 def unread_labels(inventory: Inventory, names: Collection[str]) -> list[str]:
@@ -60,7 +62,7 @@ def _rows(files: Iterable[Path], known: SceneNames) -> list[Path]:
     """Texts like labels; of many in one folder a sample tells."""
     folders: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
     for path in files:
-        of_scene = bool(known.listed(path.stem))
+        of_scene = known.owns(path.stem)
         if of_scene or not SETTINGS.search(path.stem):
             folders[path.parent, path.suffix.lower(), of_scene].append(path)
     return [
@@ -79,16 +81,17 @@ def _alike(paths: list[Path], known: SceneNames, of_scene: bool) -> list[Path]:
 
 def _holds_numbers(path: Path, known: SceneNames) -> bool:
     lines = _lines(path)
-    n_rows = sum(_n_numbers(line) >= _enough(line, known) for line in lines)
+    is_list = bool(part_of(path.stem)) and not known.owns(path.stem)
+    n_rows = sum(_n_numbers(line) >= _enough(line, known, is_list=is_list) for line in lines)
     return n_rows > 0 and 2 * n_rows >= len(lines)
 
 
-def _enough(line: str, known: SceneNames) -> int:
-    return ENOUGH_BESIDE_A_NAME if known.listed(line) else ENOUGH
+def _enough(line: str, known: SceneNames, *, is_list: bool) -> int:
+    return ENOUGH_IN_A_LIST if is_list and known.listed(line) else ENOUGH
 
 
 def _n_numbers(line: str) -> int:
-    return sum(map(_is_number, re.split(r"[\s,;]+", line)))
+    return sum(map(_is_number, re.split(r"""[\s,;:=|"'(){}\[\]]+""", line)))
 
 
 def _is_number(word: str) -> bool:

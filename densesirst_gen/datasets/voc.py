@@ -36,6 +36,8 @@ class VocFile:
         That the file says it is in, a key of `dialects.DIALECTS`; empty if it says nothing.
     n_without_box : int
         Objects that have none.
+    size : (int, int)
+        (H, W) of the image as stated; (0, 0) if it is not.
     """
 
     filename: str
@@ -43,6 +45,7 @@ class VocFile:
     categories: tuple[str, ...]
     dialect: str = ""
     n_without_box: int = 0
+    size: tuple[int, int] = (0, 0)
 
 
 def write_voc(
@@ -174,7 +177,14 @@ def read_voc(path: str | PathLike[str]) -> VocFile:
     said = root.findtext("source/annotation", "").rpartition("box dialect ")[2].strip()
     dialect = said if said in DIALECTS else ""
     filename, n_bare = root.findtext("filename", ""), len(objects) - len(found)
-    return VocFile(filename, np.hstack([low, high]), categories, dialect, n_bare)
+    corners = np.hstack([low, high])
+    return VocFile(filename, corners, categories, dialect, n_bare, _size(root))
+
+
+def _size(root: Any) -> tuple[int, int]:
+    height, width = (root.findtext(f"size/{side}", "").strip() for side in ("height", "width"))
+    is_stated = height.isdecimal() and width.isdecimal() and len(height + width) < 16
+    return (int(height), int(width)) if is_stated and int(height) and int(width) else (0, 0)
 
 
 def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> Any:

@@ -6,19 +6,32 @@ the ends are not included. A file that names its dialect is read by it, whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset
 from densesirst_gen.datasets.dialects import from_dialect
+from densesirst_gen.datasets.findings import Findings
 from densesirst_gen.datasets.inventory import Inventory, counted
 from densesirst_gen.datasets.paths import DatasetError
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
-from densesirst_gen.datasets.shapes import Labels, Shape, dataset_of, label_files
+from densesirst_gen.datasets.shapes import (
+    Labels,
+    Shape,
+    dataset_of,
+    label_files,
+    misnamed,
+    size_of,
+)
 from densesirst_gen.datasets.voc import VocFile, read_voc
 
 EXPECTS = "images, and an XML file of VOC for each, beside it or in Annotations/"
+
+
+TURNED = "files state the width of their image as its height"
+OTHER_SIZE = "files state another size than their image has, and are not read"
+BARE = "files have objects with a box and others without, left out"
 
 
 def matches(inventory: Inventory) -> bool:
@@ -38,7 +51,22 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     if dialect == "densesirst":
         remarks.append("voc: boxes begin at 0, so ends are taken for not included")
     remarks += [note] * bool(note)
-    return dataset_of(inventory, "voc", Labels(images, shapes, {}, remarks), given)
+    labels = Labels(images, shapes, {}, remarks)
+    remarks += misnamed({name: file.filename for name, file in found.items()}, images)
+    remarks += [f"voc: {line}" for line in _oddities(found, labels).lines(len(found))]
+    return dataset_of(inventory, "voc", labels, given)
+
+
+def _oddities(found: Mapping[str, VocFile], labels: Labels) -> Findings:
+    """What is odd about the files; of images of another size than stated that is kept."""
+    findings = Findings()
+    for name, file in found.items():
+        size = size_of(labels, name)
+        if (0, 0) not in (file.size, size) and file.size != size:
+            findings.add(TURNED if file.size == size[::-1] else OTHER_SIZE, name)
+            labels.sizes[name] = size if file.size == size[::-1] else file.size
+        findings.add(BARE, name, int(bool(file.n_without_box and len(file.boxes))))
+    return findings
 
 
 def _dialect(files: Iterable[VocFile]) -> str:

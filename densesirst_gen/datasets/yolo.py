@@ -38,6 +38,11 @@ def read(inventory: Inventory, given: ReadAs = AS_FOUND) -> Dataset:
     if not images:
         raise DatasetError(f"{inventory.root}: no images in the yolo layout")
     told = read_data_yaml(inventory.root)
+    if told.is_pose:
+        raise DatasetError(
+            f"{inventory.root}: labels of poses (kpt_shape in its YAML file): boxes with keypoints "
+            "are not read; export boxes"
+        )
     labels = Labels(images, {}, {})
     findings, shapes = Findings(), {}
     for name in images:

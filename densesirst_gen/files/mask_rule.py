@@ -12,6 +12,12 @@ VOID, VOID_COLOUR = 255, (224, 224, 192)
 """Index and colour of the seam around objects in Pascal VOC, which says nothing."""
 
 
+MANY = 256
+"""More colours than that are shades and no numbers."""
+CLASSES = 20
+"""Levels up to that beside 255 are numbers of classes."""
+
+
 class On(NamedTuple):
     """What is on, (H, W) bool; or the values (H, W) to decide from; and notes."""
 
@@ -33,7 +39,19 @@ def mask_of(raster: Raster, *, threshold: int, sparse: bool) -> On:
     share = np.count_nonzero(decided.array) / decided.array.size
     if sparse and share > 0.5:
         raise CodecError(f"{share:.0%} of the target mask is white: is it inverted?")
-    return decided
+    several = _several(raster, decided.array) if sparse else ()
+    return On(decided.array, (*decided.notes, *several))
+
+
+def _several(raster: Raster, on: np.ndarray) -> tuple[str, ...]:
+    """A note if what is on has several indices of a palette, or several colours."""
+    values, kind = raster.pixels, "colours"
+    if raster.indices is not None and not _is_ramp(raster.indices, raster.pixels):
+        values, kind = raster.indices, "indices of its palette"
+    elif values.ndim == 2 or (values == values[..., :1]).all():
+        return ()
+    n = len(np.unique(values[on], axis=0))
+    return (f"{n} {kind} are on: instances, or classes?",) if 1 < n <= MANY else ()
 
 
 def _by_palette(raster: Raster, threshold: int) -> On | None:
@@ -104,4 +122,7 @@ def _by_level(values: np.ndarray, threshold: int) -> On:
     if not soft.any():
         return On(mask)
     n_soft, n_kept = np.count_nonzero(soft), np.count_nonzero(soft & mask)
+    if values.max() == VOID and (largest := values[soft].max()) <= CLASSES:
+        levels = f"{n_soft} pixels of 1 to {largest:g} beside {VOID}"
+        return On(mask, (f"{levels}: classes and void? only {VOID} is on",))
     return On(mask, (f"{n_soft} soft values, {n_kept} of them above {threshold}",))
