@@ -27,8 +27,8 @@ import numpy as np
 from timing import microseconds, noise_scene, ratio, spread
 
 from densesirst_gen.datasets import Dataset, SceneFile, read_dataset
-from densesirst_gen.datasets.devkit import PALETTES, encode_image
-from densesirst_gen.files import codec
+from densesirst_gen.datasets.layouts.devkit import PALETTES, encode_image
+from densesirst_gen.files.images import codec
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import build_library
 from densesirst_gen.paste.placement import choose_windows, free_positions

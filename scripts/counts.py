@@ -19,7 +19,7 @@ import numpy as np
 from densesirst_gen import PROFILES, TargetLibrary, make_plan, read_dataset, render
 from densesirst_gen.build.donors import make_library
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.files.codec import encode_png, encode_tiff
+from densesirst_gen.files.images.codec import encode_png, encode_tiff
 from densesirst_gen.paste.seeds import scene_rng
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.stats.measure import measure

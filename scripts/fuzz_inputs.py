@@ -21,11 +21,11 @@ import tifffile
 from PIL import Image
 
 from densesirst_gen.datasets import DatasetError, read_coco, read_split
-from densesirst_gen.datasets.coco import coco_image, coco_text
-from densesirst_gen.datasets.voc import read_voc, write_voc
-from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, read_size
-from densesirst_gen.files.codec import read_image as read_image_file
-from densesirst_gen.files.frames import frames_in
+from densesirst_gen.datasets.coco.written import coco_image, coco_text
+from densesirst_gen.datasets.grammar.voc import read_voc, write_voc
+from densesirst_gen.files.images.codec import CodecError, encode_png, png_text, read_mask, read_size
+from densesirst_gen.files.images.codec import read_image as read_image_file
+from densesirst_gen.files.images.frames import frames_in
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene, SceneError
 from densesirst_gen.sky import tools
@@ -119,7 +119,7 @@ def read_coco_file(folder: Path, data: bytes) -> None:
 
 def read_long_coco(at: Path, data: bytes) -> object:
     """As a file that is not held in memory."""
-    with patch("densesirst_gen.datasets.coco_reader.LONG_BYTES", 0):
+    with patch("densesirst_gen.datasets.coco.reader.LONG_BYTES", 0):
         return read_coco_file(at, data)
 
 

@@ -32,8 +32,8 @@ from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.predictions import read_map, read_predictions
 from densesirst_gen.files.atomic import OutputError, RefusedError
 from densesirst_gen.files.checksums import read_checksums
-from densesirst_gen.files.codec import CodecError, encode_png
 from densesirst_gen.files.folder import BuildFolder, journal_line, locked
+from densesirst_gen.files.images.codec import CodecError, encode_png
 from densesirst_gen.paste.config import PROFILES, toml_config, toml_text
 from densesirst_gen.paste.extract import build_library
 from densesirst_gen.paste.library import LibraryError, TargetLibrary

@@ -28,7 +28,7 @@ from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PROFILES
 
 N_KINDS = 50

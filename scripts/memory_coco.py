@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.coco import coco_image, coco_text
-from densesirst_gen.datasets.coco_reader import read_coco
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.datasets.coco.reader import read_coco
+from densesirst_gen.datasets.coco.written import coco_image, coco_text
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 

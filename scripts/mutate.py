@@ -48,7 +48,12 @@ PARTS = {
     ),
     "density": Part(["scene.density"], ["scene"]),
     "formats": Part(
-        ["datasets.voc", "datasets.dialects", "datasets.coco", "datasets.devkit"],
+        [
+            "datasets.grammar.voc",
+            "datasets.grammar.dialects",
+            "datasets.coco.written",
+            "datasets.layouts.devkit",
+        ],
         ["datasets/test_written_numbers.py", "datasets/test_formats.py"],
     ),
     "placement": Part(

@@ -17,7 +17,7 @@ from scenes import make_scene
 from torch import nn
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.detection import detectors
 from densesirst_gen.detection.detectors.base import (
     Detector,

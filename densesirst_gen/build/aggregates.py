@@ -13,8 +13,8 @@ from densesirst_gen.build.recipe import Recipe, copy_name
 from densesirst_gen.build.record import Record, records_of
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset, read_dataset
-from densesirst_gen.datasets.coco import coco_text
-from densesirst_gen.datasets.devkit import split_files
+from densesirst_gen.datasets.coco.written import coco_text
+from densesirst_gen.datasets.layouts.devkit import split_files
 from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest, write_files
 from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
 from densesirst_gen.files.folder import BuildFolder

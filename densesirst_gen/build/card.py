@@ -8,7 +8,7 @@ from pathlib import Path
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.summary import BuildSummary
 from densesirst_gen.datasets import Dataset
-from densesirst_gen.datasets.dialects import READERS
+from densesirst_gen.datasets.grammar.dialects import READERS
 from densesirst_gen.datasets.size_words import size_category
 from densesirst_gen.paste.config import toml_text
 from densesirst_gen.version import __version__

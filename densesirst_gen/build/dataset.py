@@ -22,7 +22,7 @@ from densesirst_gen.build.space import full_disk_told
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.datasets import Dataset, DatasetError, SceneFile
 from densesirst_gen.datasets.apart import check_apart
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.folder import BuildFolder, locked

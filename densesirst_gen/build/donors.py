@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 from densesirst_gen.datasets import Dataset, SceneFile
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
 from densesirst_gen.datasets.copies import copies
-from densesirst_gen.datasets.names import is_called
+from densesirst_gen.datasets.layouts.sirst import SIRST_V1
+from densesirst_gen.datasets.parts.names import is_called
+from densesirst_gen.datasets.parts.split_words import part_of
+from densesirst_gen.datasets.parts.splits import donor_scenes, held_back
 from densesirst_gen.datasets.paths import examples
-from densesirst_gen.datasets.sirst import SIRST_V1
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.splits import donor_scenes, held_back
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.files.workers import Mapper
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import (

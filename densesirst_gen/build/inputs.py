@@ -20,7 +20,7 @@ from typing import Any
 
 from densesirst_gen.build.replay import read_plans
 from densesirst_gen.datasets import Dataset, SceneFile, examples
-from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.parts.splits import donor_scenes
 from densesirst_gen.files.atomic import (
     PARTS,
     OutputError,
@@ -30,9 +30,9 @@ from densesirst_gen.files.atomic import (
     digest_of,
     file_digest,
 )
-from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.folder import MANIFEST, BuildFolder
-from densesirst_gen.files.frames import image_digest
+from densesirst_gen.files.images.codec import CodecError
+from densesirst_gen.files.images.frames import image_digest
 from densesirst_gen.files.objects import check_regular, parsed_object
 
 INPUTS = "inputs.jsonl"

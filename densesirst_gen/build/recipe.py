@@ -28,7 +28,7 @@ class Recipe:
     copies : int
         Scenes made of each background; copy k > 0 is named ``NAME_copyk``.
     voc_dialect : str
-        Of the box files, see `densesirst_gen.datasets.voc`.
+        Of the box files, see `densesirst_gen.datasets.grammar.voc`.
     sky_confidence : float
         Least probability of a predicted sky pixel that is pasted on, 0.5 to 1. Of an image as a
         whole `densesirst_gen.sky.limits.DOUBTFUL` is asked, whatever this says.

@@ -13,8 +13,8 @@ import numpy as np
 from densesirst_gen.build.plan_lines import PLANS, PlanLine, below, misfit, plan_lines, read_plans
 from densesirst_gen.datasets import SceneFile, read_dataset
 from densesirst_gen.files.atomic import OutputError, pixel_digest
-from densesirst_gen.files.codec import CodecError
 from densesirst_gen.files.folder import MANIFEST
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.paste.library import LibraryError, TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.render import n_differing, render

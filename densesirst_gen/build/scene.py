@@ -16,10 +16,10 @@ from densesirst_gen.build.names import unfit
 from densesirst_gen.build.recipe import Recipe, copy_name
 from densesirst_gen.build.record import Record, n_above, plan_line, scene_counts
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.datasets.coco import coco_image
-from densesirst_gen.datasets.devkit import devkit_files, image_path
+from densesirst_gen.datasets.coco.written import coco_image
+from densesirst_gen.datasets.layouts.devkit import devkit_files, image_path
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.paste.planner import make_plan

@@ -109,7 +109,7 @@ def convert(
     only. Targets in and out are counted, and nothing is written unless they are equal. DST must
     be new.
     """
-    from densesirst_gen.datasets.dialects import READERS
+    from densesirst_gen.datasets.grammar.dialects import READERS
     from densesirst_gen.labels.convert import VIEW8, has_deep_images
     from densesirst_gen.labels.convert import convert as converted
     from densesirst_gen.labels.formats import FORMATS

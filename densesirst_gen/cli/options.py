@@ -172,7 +172,7 @@ class SaidOfCounts(NamedTuple):
     span_table : Path, optional
         See `densesirst_gen.datasets.span.with_span_table`.
     colormap : str, optional
-        Of images in false colour, see `densesirst_gen.files.colormaps`.
+        Of images in false colour, see `densesirst_gen.files.images.colormaps`.
     """
 
     span: tuple[float, float] | None = None
@@ -260,8 +260,8 @@ jobs_option = click.option(
 def _known_colormap(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Any:
     if name is None:
         return None
-    from densesirst_gen.files.codec import CodecError
-    from densesirst_gen.files.colormaps import check_colormap
+    from densesirst_gen.files.images.codec import CodecError
+    from densesirst_gen.files.images.colormaps import check_colormap
 
     name = os.path.expanduser(name) if name else name
     try:

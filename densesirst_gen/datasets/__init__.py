@@ -8,8 +8,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from densesirst_gen.datasets import (
-    coco_reader,
+from densesirst_gen.datasets.coco import reader as coco_reader
+from densesirst_gen.datasets.coco.reader import read_coco
+from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
+from densesirst_gen.datasets.found.beside_release import beside_release
+from densesirst_gen.datasets.found.inventory import Inventory, counted, take_inventory
+from densesirst_gen.datasets.found.left_over import unread
+from densesirst_gen.datasets.found.pairing import several_sets
+from densesirst_gen.datasets.found.unread_labels import unread_labels
+from densesirst_gen.datasets.layouts import (
     cvat,
     devkit,
     folders,
@@ -20,17 +27,11 @@ from densesirst_gen.datasets import (
     voc_boxes,
     yolo,
 )
-from densesirst_gen.datasets.beside_release import beside_release
-from densesirst_gen.datasets.coco_reader import read_coco
-from densesirst_gen.datasets.dataset import Dataset, SceneFile, with_colormap, with_sky, with_span
-from densesirst_gen.datasets.inventory import Inventory, counted, take_inventory
-from densesirst_gen.datasets.pairing import several_sets
+from densesirst_gen.datasets.parts.splits import held_back_twice, read_split, strange_lists
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs, directed
 from densesirst_gen.datasets.said import with_lists, without
 from densesirst_gen.datasets.span import with_counts, with_span_table
-from densesirst_gen.datasets.splits import held_back_twice, read_split, strange_lists
-from densesirst_gen.datasets.unread_labels import unread_labels
 from densesirst_gen.scene.counts import Counts
 
 __all__ = [
@@ -248,12 +249,12 @@ def _unknown(inventory: Inventory) -> str:
         )
     if inventory.groups and not inventory.images:
         files = [path for group in inventory.groups for path in group.files.values()]
-        others = "".join(f"; {note}" for note in folders.unread(inventory))
+        others = "".join(f"; {note}" for note in unread(inventory))
         return (
             f"{root}: nothing but masks, images of two values: {counted(files, root)}{others}; "
             "where are the images? --layout plain takes these for images"
         )
     wanted = "".join(f"\n  {name}: {layout.EXPECTS}" for name, layout in LAYOUTS.items())
     found = examples(sorted(path.name for path in root.iterdir())) or "nothing"
-    unread = "".join(f"\n{note}" for note in folders.unread(inventory))
-    return f"{root}: no known layout. Looked for{wanted}\nFound: {found}{unread}"
+    left = "".join(f"\n{note}" for note in unread(inventory))
+    return f"{root}: no known layout. Looked for{wanted}\nFound: {found}{left}"

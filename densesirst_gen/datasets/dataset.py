@@ -17,9 +17,9 @@ from densesirst_gen.datasets.lazy import each, kept
 from densesirst_gen.datasets.notes import image_notes, mask_notes
 from densesirst_gen.datasets.packed import repeated
 from densesirst_gen.datasets.paths import DatasetError, examples, has_link, list_images, pair_masks
-from densesirst_gen.files.codec import CodecError, Decoded, read_image, read_mask
-from densesirst_gen.files.colormaps import check_colormap
-from densesirst_gen.files.frames import shown, stack_of
+from densesirst_gen.files.images.codec import CodecError, Decoded, read_image, read_mask
+from densesirst_gen.files.images.colormaps import check_colormap
+from densesirst_gen.files.images.frames import shown, stack_of
 from densesirst_gen.scene.annotate import label_mask
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene, SceneError, is_void
@@ -48,7 +48,7 @@ class SceneFile:
         Boxes, half-open, px, of regions that are neither target nor background: a detection there
         is not judged.
     colormap : str, optional
-        What an image in colour is painted with; see `densesirst_gen.files.codec.read_image`.
+        What an image in colour is painted with; see `densesirst_gen.files.images.codec.read_image`.
     """
 
     name: str

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from densesirst_gen.datasets.paths import DatasetError, examples, unique
-from densesirst_gen.files.codec import CodecError, read_head
-from densesirst_gen.files.frames import frames_in
+from densesirst_gen.files.images.codec import CodecError, read_head
+from densesirst_gen.files.images.frames import frames_in
 
 
 def in_frames(files: Mapping[str, Path]) -> dict[str, Path]:

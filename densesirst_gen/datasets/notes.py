@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from densesirst_gen.files.codec import CodecError, read_head, read_image, read_mask
-from densesirst_gen.files.frames import shown
+from densesirst_gen.files.images.codec import CodecError, read_head, read_image, read_mask
+from densesirst_gen.files.images.frames import shown
 
 Item = TypeVar("Item")
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from unicodedata import normalize
 
 from densesirst_gen.files.atomic import RefusedError
-from densesirst_gen.files.codec import FORMATS, OFTEN_BESIDE, is_image_file
+from densesirst_gen.files.images.codec import FORMATS, OFTEN_BESIDE, is_image_file
 
 MASK_SUFFIX = "_pixels0"
 N_EXAMPLES = 5

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-from densesirst_gen.datasets.inventory import Group, Inventory, take_inventory
+from densesirst_gen.datasets.found.inventory import Group, Inventory, take_inventory
 from densesirst_gen.datasets.paths import DatasetError
 
 MASKS_FROM = ("boxes", "points")

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, cut_splits
-from densesirst_gen.datasets.inventory import is_ignored, relative_path
+from densesirst_gen.datasets.found.inventory import is_ignored, relative_path
+from densesirst_gen.datasets.parts.splits import read_split
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import ReadAs
-from densesirst_gen.datasets.splits import read_split
 
 
 def with_lists(dataset: Dataset, given: ReadAs) -> Dataset:

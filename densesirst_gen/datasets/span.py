@@ -16,7 +16,7 @@ from densesirst_gen.datasets.dataset import Dataset, SceneFile, absent_in
 from densesirst_gen.datasets.lazy import each, kept
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.files.images.codec import CodecError, read_image
 from densesirst_gen.files.manifest import MANIFEST
 from densesirst_gen.scene.aloof import Aloof, aloof, in_one_place
 from densesirst_gen.scene.counts import FULL, NARROW, Counts, Look, absent_values, counts_of, look

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
+from densesirst_gen.datasets.parts.splits import donor_scenes
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.files.codec import CodecError, read_head
+from densesirst_gen.files.images.codec import CodecError, read_head
 
 N_OPENED = 64
 

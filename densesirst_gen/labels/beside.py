@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.datasets.dialects import DIALECTS, from_dialect
+from densesirst_gen.datasets.grammar.dialects import DIALECTS, from_dialect
+from densesirst_gen.datasets.grammar.voc import parse_xml, read_voc
 from densesirst_gen.datasets.paths import MASK_SUFFIX, DatasetError
-from densesirst_gen.datasets.voc import parse_xml, read_voc
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.labels.findings import Finding
 from densesirst_gen.scene.annotate import Annotations

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import ndimage
 
 from densesirst_gen.datasets.dataset import SceneFile
-from densesirst_gen.datasets.inventory import relative_path
+from densesirst_gen.datasets.found.inventory import relative_path
 from densesirst_gen.files.atomic import pixel_digest
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.labels.alike import fingerprint
 from densesirst_gen.labels.beside import (
     BOXES,

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from densesirst_gen.datasets.apart import check_apart
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
 from densesirst_gen.datasets.notes import grouped, nothing_left
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.atomic import PARTS, RefusedError, atomic_file, file_digest, write_files
 from densesirst_gen.files.checksums import CHECKSUMS, checksum_lines
-from densesirst_gen.files.codec import CodecError, read_head
 from densesirst_gen.files.folder import MANIFEST, BuildFolder
+from densesirst_gen.files.images.codec import CodecError, read_head
 from densesirst_gen.files.objects import read_object
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.formats import CATEGORY, FORMATS, Format, mask_png

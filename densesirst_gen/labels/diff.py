@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
 from densesirst_gen.files.atomic import pixel_digest
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.beside import best_iou
 from densesirst_gen.labels.item import load_item

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.dataset import Dataset
-from densesirst_gen.files.codec import CodecError, read_size
+from densesirst_gen.files.images.codec import CodecError, read_size
 from densesirst_gen.labels.findings import Finding
 
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from densesirst_gen.datasets.coco import Record, coco_boxes, coco_image
-from densesirst_gen.datasets.devkit import palette_png, sky_files, split_files, target_files
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.voc import write_voc
-from densesirst_gen.datasets.yolo_text import box_lines, label_path, lists_and_yaml, polygon_lines
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.datasets.coco.written import Record, coco_boxes, coco_image
+from densesirst_gen.datasets.grammar.voc import write_voc
+from densesirst_gen.datasets.grammar.yolo_text import (
+    box_lines,
+    label_path,
+    lists_and_yaml,
+    polygon_lines,
+)
+from densesirst_gen.datasets.layouts.devkit import palette_png, sky_files, split_files, target_files
+from densesirst_gen.datasets.parts.split_words import part_of
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.labels.item import Item
 from densesirst_gen.labels.whole import Whole
 from densesirst_gen.labels.whole_coco import coco_files

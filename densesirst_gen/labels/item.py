@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from densesirst_gen.datasets.coco_scene import CocoSceneFile
+from densesirst_gen.datasets.coco.scene import CocoSceneFile
 from densesirst_gen.datasets.dataset import SceneFile
-from densesirst_gen.datasets.devkit import encode_image
-from densesirst_gen.files.codec import encode_png
-from densesirst_gen.files.frames import image_bytes
-from densesirst_gen.files.kinds import kind_of
+from densesirst_gen.datasets.layouts.devkit import encode_image
+from densesirst_gen.files.images.codec import encode_png
+from densesirst_gen.files.images.frames import image_bytes
+from densesirst_gen.files.images.kinds import kind_of
 from densesirst_gen.scene.annotate import Annotations, annotate
 from densesirst_gen.scene.picture import display
 from densesirst_gen.scene.scene import Scene

@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
 
-from densesirst_gen.datasets.coco_scene import CocoSceneFile
+from densesirst_gen.datasets.coco.scene import CocoSceneFile
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, Splits, check_names
+from densesirst_gen.datasets.parts.split_words import part_of
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.files.codec import CodecError, read_size
+from densesirst_gen.files.images.codec import CodecError, read_size
 from densesirst_gen.files.workers import Progress
 from densesirst_gen.labels.convert import NO_FILE_IS_NO_TARGET
 from densesirst_gen.labels.validate import shared_images

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
-from densesirst_gen.datasets.dialects import READERS, dialect_votes
+from densesirst_gen.datasets.grammar.dialects import READERS, dialect_votes
+from densesirst_gen.datasets.grammar.voc import read_voc
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.datasets.voc import read_voc
-from densesirst_gen.files.codec import CodecError, read_mask
+from densesirst_gen.files.images.codec import CodecError, read_mask
 from densesirst_gen.labels.beside import BOXES, kit_root
 from densesirst_gen.scene.annotate import annotate, label_mask
 

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, cut_splits
+from densesirst_gen.datasets.parts.split_words import part_of
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene, SceneError

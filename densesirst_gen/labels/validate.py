@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile, stacks_of
-from densesirst_gen.datasets.dialects import DIALECTS
-from densesirst_gen.datasets.inventory import relative_path
+from densesirst_gen.datasets.found.inventory import relative_path
+from densesirst_gen.datasets.grammar.dialects import DIALECTS
+from densesirst_gen.datasets.parts.sequences import sequences
+from densesirst_gen.datasets.parts.split_words import part_of
 from densesirst_gen.datasets.paths import examples
-from densesirst_gen.datasets.sequences import sequences
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.files.codec import CodecError, read_image
-from densesirst_gen.files.frames import on_disk
+from densesirst_gen.files.images.codec import CodecError, read_image
+from densesirst_gen.files.images.frames import on_disk
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.labels.alike import fingerprint, near_pairs
 from densesirst_gen.labels.beside import BOXES, POINT_TAIL, POINTS, kit_root

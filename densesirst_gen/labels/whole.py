@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from densesirst_gen.datasets.coco import image_ids
-from densesirst_gen.datasets.object_rows import object_row
-from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.datasets.coco.written import image_ids
+from densesirst_gen.datasets.grammar.object_rows import object_row
+from densesirst_gen.datasets.parts.split_words import part_of
 from densesirst_gen.files.atomic import PARTS, atomic_file, file_digest
 from densesirst_gen.files.folder import BuildFolder
 

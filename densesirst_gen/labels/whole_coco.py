@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from densesirst_gen.datasets.coco import Record, coco_text
-from densesirst_gen.datasets.split_words import part_of
+from densesirst_gen.datasets.coco.written import Record, coco_text
+from densesirst_gen.datasets.parts.split_words import part_of
 from densesirst_gen.labels.whole import Whole
 from densesirst_gen.version import __version__
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from densesirst_gen.datasets.object_rows import Record
+from densesirst_gen.datasets.grammar.object_rows import Record
 from densesirst_gen.files.atomic import canonical_json
 from densesirst_gen.labels.card import card
 from densesirst_gen.labels.whole import Whole

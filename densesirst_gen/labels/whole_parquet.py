@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from densesirst_gen.datasets.object_rows import Record
+from densesirst_gen.datasets.grammar.object_rows import Record
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.labels.card import card
 from densesirst_gen.labels.shards import shards

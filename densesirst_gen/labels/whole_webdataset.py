@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
-from densesirst_gen.datasets.object_rows import Record
+from densesirst_gen.datasets.grammar.object_rows import Record
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.files.atomic import canonical_json
 from densesirst_gen.files.regular import read_bytes

@@ -12,8 +12,8 @@ import numpy as np
 from densesirst_gen.datasets import SceneFile
 from densesirst_gen.datasets.paths import DatasetError, examples, path_to_write
 from densesirst_gen.files.atomic import RefusedError
-from densesirst_gen.files.codec import read_size
-from densesirst_gen.files.frames import unpacked
+from densesirst_gen.files.images.codec import read_size
+from densesirst_gen.files.images.frames import unpacked
 from densesirst_gen.sky import tools as tools
 from densesirst_gen.sky.folder import (
     HAND,

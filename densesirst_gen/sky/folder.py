@@ -16,12 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.datasets.devkit import palette_png
+from densesirst_gen.datasets.layouts.devkit import palette_png
 from densesirst_gen.datasets.notes import spread
 from densesirst_gen.datasets.paths import MASK_SUFFIX, list_images, pair_masks, path_to_write
 from densesirst_gen.files.atomic import RefusedError, pixel_digest, write_atomically
-from densesirst_gen.files.codec import CodecError, encode_png, png_text, read_mask, with_png_text
-from densesirst_gen.files.frames import unpacked
+from densesirst_gen.files.images.codec import (
+    CodecError,
+    encode_png,
+    png_text,
+    read_mask,
+    with_png_text,
+)
+from densesirst_gen.files.images.frames import unpacked
 from densesirst_gen.files.regular import read_bytes
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.picture import png, scene_panel

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.files.atomic import write_atomically
-from densesirst_gen.files.codec import CodecError, encode_png, read_image
+from densesirst_gen.files.images.codec import CodecError, encode_png, read_image
 from densesirst_gen.sky.graph import ODDS
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from densesirst_gen.datasets import DatasetError, SceneFile
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
 from densesirst_gen.datasets.notes import grouped, nothing_left
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.files.workers import Progress, workers
 from densesirst_gen.scene.scene import SceneError
 from densesirst_gen.stats.tables import DatasetStats, SceneStats, collect_stats, scene_stats

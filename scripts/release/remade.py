@@ -22,8 +22,8 @@ from release.model import Paste, paste_all
 from release.parameters import read_parameters
 from release.scenes import WHITE, decode, mixed, old_mask, readings
 
-from densesirst_gen.datasets.devkit import encode_image, image_path, target_files
-from densesirst_gen.datasets.voc import read_voc
+from densesirst_gen.datasets.grammar.voc import read_voc
+from densesirst_gen.datasets.layouts.devkit import encode_image, image_path, target_files
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene
 

@@ -11,7 +11,7 @@ from command_line import run
 
 from densesirst_gen.cli.options import FAILED
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.library import TargetLibrary
 
 LEFT_OUT = "left out: 1 by copy of an image that is held back"

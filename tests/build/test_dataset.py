@@ -23,12 +23,12 @@ from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import read_plans, replay
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
-from densesirst_gen.datasets.dialects import infer_dialect
-from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.datasets.voc import read_voc
+from densesirst_gen.datasets.grammar.dialects import infer_dialect
+from densesirst_gen.datasets.grammar.voc import read_voc
+from densesirst_gen.datasets.layouts.devkit import devkit_files
+from densesirst_gen.datasets.parts.splits import donor_scenes
 from densesirst_gen.files.atomic import RefusedError, write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import LibraryError, TargetLibrary
 from densesirst_gen.scene.annotate import annotate, label_mask

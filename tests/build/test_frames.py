@@ -17,7 +17,7 @@ from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import replay
 from densesirst_gen.build.verify import verify
 from densesirst_gen.datasets import Dataset, read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import LibraryError, TargetLibrary

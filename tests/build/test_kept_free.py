@@ -14,7 +14,7 @@ from densesirst_gen.build.plan_lines import form_fault, read_plans
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.verify import verify
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.extract import build_library
 

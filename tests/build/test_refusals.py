@@ -22,7 +22,7 @@ from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.names import check_output_names
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import OutputError, RefusedError, write_files
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import TargetLibrary

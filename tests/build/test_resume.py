@@ -17,11 +17,11 @@ from scenes import make_scene
 from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.datasets import Dataset, read_dataset
-from densesirst_gen.datasets.coco import coco_image, coco_text
+from densesirst_gen.datasets.coco.written import coco_image, coco_text
 from densesirst_gen.datasets.demo import demo_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import OutputError, RefusedError, write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.annotate import annotate

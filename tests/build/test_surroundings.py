@@ -25,7 +25,7 @@ from scenes import make_scene
 
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.files.workers import WorkersError, workers
 from densesirst_gen.scene.annotate import annotate, label_mask
 

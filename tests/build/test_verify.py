@@ -23,9 +23,9 @@ from densesirst_gen.build.replay import read_plans, replay
 from densesirst_gen.build.verify import RULES, Problem, verify
 from densesirst_gen.datasets import Dataset, read_dataset
 from densesirst_gen.datasets.demo import demo_dataset
-from densesirst_gen.datasets.devkit import devkit_files, palette_png
+from densesirst_gen.datasets.layouts.devkit import devkit_files, palette_png
 from densesirst_gen.files.atomic import OutputError, pixel_digest, write_files
-from densesirst_gen.files.codec import encode_png, read_image, read_mask
+from densesirst_gen.files.images.codec import encode_png, read_image, read_mask
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.annotate import annotate

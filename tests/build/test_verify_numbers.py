@@ -9,7 +9,7 @@ from command_line import run
 from scenes import random_scenes
 
 from densesirst_gen.cli.options import PROBLEMS
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 

@@ -14,7 +14,7 @@ from command_line import run
 from densesirst_gen.build.names import windows_note
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.missing_library import missing_library
-from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.datasets.parts.names import SceneNames
 from densesirst_gen.datasets.paths import pair_masks
 
 NO_TORCH = """

@@ -19,10 +19,10 @@ from scenes import make_scene
 
 from densesirst_gen.cli import options
 from densesirst_gen.datasets import LAYOUTS
-from densesirst_gen.datasets.devkit import devkit_files
-from densesirst_gen.datasets.dialects import DIALECTS
+from densesirst_gen.datasets.grammar.dialects import DIALECTS
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PROFILES, PasteConfig
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.version import __version__

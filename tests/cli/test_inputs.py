@@ -15,7 +15,7 @@ from scenes import drawn
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.options import PROBLEMS, USAGE
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 
 def run(*arguments: object) -> Result:

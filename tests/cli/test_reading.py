@@ -13,7 +13,7 @@ from scenes import make_scene
 from densesirst_gen.cli.options import FAILED, PROBLEMS, USAGE
 from densesirst_gen.datasets import DatasetError, ReadAs, read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 
 def png(name: str, *, mask: bool = False) -> bytes:

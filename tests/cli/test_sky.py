@@ -13,7 +13,7 @@ from scenes import drawn
 from densesirst_gen.cli.options import PROBLEMS, REFUSED
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png, read_mask
+from densesirst_gen.files.images.codec import encode_png, read_mask
 from densesirst_gen.sky.folder import mask_note, write_mask
 
 TOOLS = {"cvat": "sky.xml", "labelme": "labelme", "coco": "sky.json"}

@@ -12,8 +12,8 @@ from scenes import make_scene, random_scenes
 
 from densesirst_gen.cli.options import FAILED, PROBLEMS, SET_ASIDE, USAGE
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.datasets.layouts.devkit import devkit_files
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.stats.compare import side_by_side

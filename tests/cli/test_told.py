@@ -11,7 +11,7 @@ from scenes import make_scene
 
 from densesirst_gen.cli import cli
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 WRONG = "SOURCE_DATE_EPOCH must be a whole number of seconds since 1970, got 'today'"
 

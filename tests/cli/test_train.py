@@ -23,7 +23,7 @@ from densesirst_gen.detection.evaluation.predictions import read_predictions
 from densesirst_gen.detection.training.checkpoint import load_checkpoint
 from densesirst_gen.detection.training.predict import as_trained
 from densesirst_gen.detection.training.published import PUBLISHED, published_for
-from densesirst_gen.files.codec import encode_png, read_image
+from densesirst_gen.files.images.codec import encode_png, read_image
 
 __all__ = ["toy_registered"]
 pytestmark = pytest.mark.usefixtures("toy_registered")

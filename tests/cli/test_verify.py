@@ -17,7 +17,7 @@ from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.cli import cli
 from densesirst_gen.cli.verify import SHOWN
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.paste.config import PROFILES
 from densesirst_gen.scene.annotate import annotate

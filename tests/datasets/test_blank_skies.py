@@ -10,7 +10,7 @@ from scenes import random_scenes
 
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 
 @pytest.mark.parametrize("value", [0, 255])

@@ -13,9 +13,9 @@ from densesirst_gen.build.dataset import build_dataset
 from densesirst_gen.build.donors import make_library
 from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.data_yaml import read_data_yaml
+from densesirst_gen.datasets.grammar.data_yaml import read_data_yaml
 from densesirst_gen.datasets.understood import understand
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.stats.measure import measure
 

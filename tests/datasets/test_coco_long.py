@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from densesirst_gen.datasets import DatasetError, coco_reader, read_coco, read_dataset
-from densesirst_gen.datasets.json_arrays import Records, Unusual, open_arrays
+from densesirst_gen.datasets import DatasetError, read_coco, read_dataset
+from densesirst_gen.datasets.coco import reader as coco_reader
+from densesirst_gen.datasets.coco.json_arrays import Records, Unusual, open_arrays
 from densesirst_gen.datasets.lazy import LazyTuple
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 HEIGHT, WIDTH = 48, 64
 PNG = encode_png(np.full((HEIGHT, WIDTH), 90, np.uint8))
@@ -216,7 +217,7 @@ def test_records_of_a_file(tmp_path: Path, found: Any, indent: int | None, chunk
         json.dumps(found, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("densesirst_gen.datasets.json_arrays.CHUNK", chunk)
+        patch.setattr("densesirst_gen.datasets.coco.json_arrays.CHUNK", chunk)
         if any(not isinstance(found.get(name, []), list) for name in ARRAYS):
             with pytest.raises(Unusual):
                 open_arrays(path, ARRAYS)
@@ -233,7 +234,7 @@ def test_a_number_may_be_cut_anywhere(tmp_path: Path, number: float) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"info": number, "images": [], "more": [number]}))
     for chunk in range(1, 40):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("densesirst_gen.datasets.json_arrays.CHUNK", chunk)
+            patch.setattr("densesirst_gen.datasets.coco.json_arrays.CHUNK", chunk)
             read = open_arrays(tmp_path / "a.json", ["images"])
         assert (read["info"], read["more"], len(read["images"])) == (number, [number], 0)
 
@@ -270,7 +271,7 @@ def memory_of(path: Path) -> tuple[int, int]:
 
 def test_an_image_more_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long(monkeypatch)
-    monkeypatch.setattr("densesirst_gen.datasets.json_arrays.CHUNK", 4096)
+    monkeypatch.setattr("densesirst_gen.datasets.coco.json_arrays.CHUNK", 4096)
     paths = [set_of(tmp_path / str(n), n) for n in (100, 300)]
     found = np.array([[memory_of(path) for _ in range(2)] for path in paths])
     few, many = found.min(axis=1)  # the least: at times Python's table of names grows

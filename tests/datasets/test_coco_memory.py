@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 
-from densesirst_gen.datasets.coco import coco_text
+from densesirst_gen.datasets.coco.written import coco_text
 
 CODE = {"size": [64, 64], "counts": "nn61_70N21O1ObkR2"}
 TARGET = {"image_id": 0, "category_id": 1, "bbox": [1.0, 2.0, 3.0, 4.0], "area": 9, "iscrowd": 0}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from densesirst_gen.datasets import DatasetError, read_dataset
-from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.datasets.parts.splits import donor_scenes
+from densesirst_gen.files.images.codec import encode_png
 
 SIDE = 48
 RUNS = {"size": [SIDE, SIDE], "counts": [500, 3, SIDE * SIDE - 503]}

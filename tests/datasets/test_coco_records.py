@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from densesirst_gen.datasets import Dataset, DatasetError, read_coco
-from densesirst_gen.datasets.coco import coco_image, coco_text
-from densesirst_gen.datasets.segmentation import (
+from densesirst_gen.datasets.coco.written import coco_image, coco_text
+from densesirst_gen.datasets.grammar.segmentation import (
     box_segmentation,
     one_piece_each,
     segment_labels,
     usable_parts,
 )
-from densesirst_gen.files.codec import CodecError, encode_png
+from densesirst_gen.files.images.codec import CodecError, encode_png
 from densesirst_gen.scene.annotate import annotate, label_mask, masks_to_rle
 from densesirst_gen.scene.scene import Scene, SceneError
 
@@ -300,7 +300,7 @@ def test_sound_records_are_read_without_a_word(tmp_path: Path, change: Any) -> N
 
 @given(st.lists(st.tuples(st.floats(1, 60), st.floats(1, 44)), min_size=3, max_size=12))
 def test_polygons_drawn_by_hand_fit_their_own_bbox(points: list[tuple[float, float]]) -> None:
-    from densesirst_gen.datasets.coco_checks import findings_of, measure
+    from densesirst_gen.datasets.coco.checks import findings_of, measure
 
     xs, ys = zip(*points, strict=True)
     mask = measure([[value for point in points for value in point]], (HEIGHT, WIDTH))

@@ -27,13 +27,18 @@ from densesirst_gen.datasets import (
     read_dataset,
     read_split,
 )
-from densesirst_gen.datasets.coco import coco_image, coco_text
-from densesirst_gen.datasets.devkit import devkit_files, split_files
-from densesirst_gen.datasets.dialects import DIALECTS, dialect_votes, from_dialect, infer_dialect
+from densesirst_gen.datasets.coco.written import coco_image, coco_text
+from densesirst_gen.datasets.grammar.dialects import (
+    DIALECTS,
+    dialect_votes,
+    from_dialect,
+    infer_dialect,
+)
+from densesirst_gen.datasets.grammar.segmentation import segment_labels
+from densesirst_gen.datasets.grammar.voc import read_voc, write_voc
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.datasets.paths import safe_join
-from densesirst_gen.datasets.segmentation import segment_labels
-from densesirst_gen.datasets.voc import read_voc, write_voc
-from densesirst_gen.files.codec import CodecError, encode_png, read_image, read_mask
+from densesirst_gen.files.images.codec import CodecError, encode_png, read_image, read_mask
 from densesirst_gen.scene.annotate import annotate, label_mask
 from densesirst_gen.scene.scene import Scene, SceneError
 

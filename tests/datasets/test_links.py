@@ -12,7 +12,7 @@ import pytest
 from densesirst_gen.datasets import DatasetError, paths, read_coco, read_dataset, read_split
 from densesirst_gen.datasets.paths import has_link, list_images, path_to_write, safe_join
 from densesirst_gen.files.atomic import RefusedError
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 SHAPE = (24, 32)
 

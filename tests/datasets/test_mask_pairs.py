@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densesirst_gen.datasets import DatasetError, read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.datasets.paths import pair_masks
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.files.codec import CodecError, read_head
+from densesirst_gen.files.images.codec import CodecError, read_head
 
 SHAPE = (32, 40)
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from densesirst_gen.datasets import DatasetError, read_dataset
-from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.parts.splits import donor_scenes
 
 SIDE = 48
 BOX = (10, 20, 14, 23)

@@ -16,11 +16,11 @@ from PIL import Image
 
 from densesirst_gen.build.donors import make_library
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.inventory import take_inventory
-from densesirst_gen.datasets.masklike import looks_like_mask
-from densesirst_gen.datasets.names import SceneNames
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.found.inventory import take_inventory
+from densesirst_gen.datasets.found.masklike import looks_like_mask
+from densesirst_gen.datasets.parts.names import SceneNames
+from densesirst_gen.datasets.parts.split_words import part_of
+from densesirst_gen.datasets.parts.splits import donor_scenes
 from densesirst_gen.datasets.understood import datasets_below, understand
 from densesirst_gen.paste.library import LibraryError
 

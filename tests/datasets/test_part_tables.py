@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from densesirst_gen.datasets import DatasetError, read_dataset
-from densesirst_gen.datasets.names import SceneNames
-from densesirst_gen.datasets.splits import donor_scenes
+from densesirst_gen.datasets.parts.names import SceneNames
+from densesirst_gen.datasets.parts.splits import donor_scenes
 
 NAMES = ("f0", "f1", "f2", "f3")
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.datasets.splits import donor_scenes
-from densesirst_gen.files.codec import read_mask
+from densesirst_gen.datasets.parts.splits import donor_scenes
+from densesirst_gen.files.images.codec import read_mask
 from densesirst_gen.scene.scene import SceneError
 
 HEIGHT, WIDTH = 64, 80

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from densesirst_gen.datasets.dataset import Dataset, SceneFile
-from densesirst_gen.datasets.sequences import sequences
-from densesirst_gen.datasets.splits import donor_scenes, held_back_twice
+from densesirst_gen.datasets.parts.sequences import sequences
+from densesirst_gen.datasets.parts.splits import donor_scenes, held_back_twice
 
 FRAMES = [f"{seq}/{k:05}" for seq in ("s1", "s2") for k in range(6)]
 

@@ -17,7 +17,7 @@ from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import replay
 from densesirst_gen.build.verify import verify
 from densesirst_gen.datasets import DatasetError
-from densesirst_gen.files.codec import encode_png, encode_tiff
+from densesirst_gen.files.images.codec import encode_png, encode_tiff
 from densesirst_gen.paste.config import PROFILES, PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.paste.seeds import scene_rng

@@ -14,8 +14,8 @@ from scenes import make_scene
 
 from densesirst_gen.build.inputs import digests_of
 from densesirst_gen.datasets import DatasetError, read_dataset
-from densesirst_gen.datasets.splits import donor_scenes, held_back
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.datasets.parts.splits import donor_scenes, held_back
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.paste.library import load_library
 
 SHAPE = (64, 80)

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from densesirst_gen.datasets import Dataset, DatasetError, read_dataset
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 Convert = Callable[[np.ndarray, int], np.ndarray]
 

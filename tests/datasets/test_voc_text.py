@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densesirst_gen.datasets.voc import write_mask_voc, write_voc
+from densesirst_gen.datasets.grammar.voc import write_mask_voc, write_voc
 
 HEAD = """<annotation>
   <filename>{name}</filename>

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from densesirst_gen.datasets.devkit import devkit_files
-from densesirst_gen.datasets.voc import read_voc, write_mask_voc, write_voc
+from densesirst_gen.datasets.grammar.voc import read_voc, write_mask_voc, write_voc
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene

@@ -14,7 +14,7 @@ from densesirst_gen.datasets import SceneFile
 from densesirst_gen.detection.training.about import CheckpointError, checked_about
 from densesirst_gen.detection.training.checkpoint import Checkpoint
 from densesirst_gen.detection.training.predict import as_trained
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.counts import Counts
 
 TRAINED = Counts((7200.0, 7710.0), 1.0, (), "their own range")

@@ -30,7 +30,7 @@ from densesirst_gen.detection.evaluation.recall import breakdowns, interval
 from densesirst_gen.detection.evaluation.sheet import FALSE, FOUND, MISSED, worst_sheet
 from densesirst_gen.detection.evaluation.text import evaluation_text
 from densesirst_gen.detection.metrics import FoundBoxes, PixelCurves
-from densesirst_gen.files.codec import encode_png, encode_tiff
+from densesirst_gen.files.images.codec import encode_png, encode_tiff
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 

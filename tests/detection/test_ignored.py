@@ -19,7 +19,7 @@ from densesirst_gen.detection.evaluation.evaluate import Scoring, collect, evalu
 from densesirst_gen.detection.evaluation.predictions import Predictions
 from densesirst_gen.detection.metrics import CocoAP, FoundBoxes, judged_boxes, judged_map
 from densesirst_gen.detection.training.data import changed
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 
 CROWD = ((60.0, 50.0, 80.0, 70.0),)

@@ -14,7 +14,7 @@ from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import Evaluation, evaluate
 from densesirst_gen.detection.evaluation.predictions import Predictions, read_predictions
 from densesirst_gen.detection.metrics import FoundBoxes
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 HEIGHT, WIDTH = 60, 80
 NAMES = ("a", "b", "c")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.datasets.parts.names import SceneNames
 from densesirst_gen.detection.evaluation.readers.map_files import claim_files
 
 

@@ -12,7 +12,7 @@ from command_line import run
 
 from densesirst_gen.cli.options import FAILED
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 Box = tuple[int, int, int, int]
 BOXES: tuple[Box, ...] = ((10, 30, 4, 3), (40, 20, 3, 3))

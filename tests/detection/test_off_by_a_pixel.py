@@ -14,7 +14,7 @@ from densesirst_gen.datasets import read_dataset
 from densesirst_gen.detection.evaluation.box_offsets import OFFSETS, offset_of
 from densesirst_gen.detection.evaluation.evaluate import Evaluation, Scoring, evaluate
 from densesirst_gen.detection.evaluation.predictions import Predictions, read_predictions
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 NAMES = ("a", "b", "c")
 Box = tuple[float, float, float, float]

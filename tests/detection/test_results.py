@@ -21,15 +21,15 @@ from scipy.io import savemat
 from densesirst_gen.cli.evaluate import IDS as OFFERED
 from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import Dataset, SceneFile
-from densesirst_gen.datasets.coco import coco_text, image_ids
-from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.datasets.coco.written import coco_text, image_ids
+from densesirst_gen.datasets.parts.names import SceneNames
 from densesirst_gen.detection.evaluation.coco_results import read_results
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.evaluate import evaluate
 from densesirst_gen.detection.evaluation.image_ids import IDS
 from densesirst_gen.detection.evaluation.notes import summed_notes
 from densesirst_gen.detection.evaluation.predictions import Predictions, read_predictions
-from densesirst_gen.files.codec import encode_png, encode_tiff
+from densesirst_gen.files.images.codec import encode_png, encode_tiff
 
 HEIGHT, WIDTH = 60, 80
 NAMES = ("f0", "f1", "f2")

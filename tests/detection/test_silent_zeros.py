@@ -12,7 +12,7 @@ from scenes import make_scene
 
 from densesirst_gen.cli.evaluate import evaluate as command
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.detection.evaluation.evaluate import Evaluation, evaluate
 from densesirst_gen.detection.evaluation.predictions import (
     PredictionError,
@@ -23,7 +23,7 @@ from densesirst_gen.detection.evaluation.predictions import (
 from densesirst_gen.detection.evaluation.sheet import worst_sheet
 from densesirst_gen.detection.metrics import FoundBoxes
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene
 

@@ -10,7 +10,7 @@ import pytest
 from command_line import run
 
 from densesirst_gen.cli.options import FAILED
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 SIDE = 64
 BOXES = ((20.3, 24.2, 23.3, 27.2), (40.0, 30.0, 45.0, 34.0))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from densesirst_gen.files.codec import (
+from densesirst_gen.files.images.codec import (
     CodecError,
     encode_palette_png,
     encode_png,

@@ -17,8 +17,8 @@ from densesirst_gen.build.inputs import digests_of
 from densesirst_gen.cli import cli
 from densesirst_gen.datasets import DatasetError, SceneFile, read_dataset
 from densesirst_gen.files.atomic import digest_of
-from densesirst_gen.files.codec import CodecError, read_image
-from densesirst_gen.files.colormaps import IRONBOW, OF_OPENCV, VIVID
+from densesirst_gen.files.images.codec import CodecError, read_image
+from densesirst_gen.files.images.colormaps import IRONBOW, OF_OPENCV, VIVID
 
 RNG = np.random.default_rng(0)
 FIELD = ndimage.gaussian_filter(RNG.normal(0, 1, (96, 120)), 6) * 900 + 120

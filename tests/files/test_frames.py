@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from densesirst_gen.files.codec import CodecError, nodata_of, read_head, read_image
-from densesirst_gen.files.frames import (
+from densesirst_gen.files.images.codec import CodecError, nodata_of, read_head, read_image
+from densesirst_gen.files.images.frames import (
     frames_in,
     image_bytes,
     image_digest,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.files.images.codec import CodecError, read_image
 
 FRAMES = np.random.default_rng(0).integers(60, 90, (4, 32, 40)).astype(np.uint8)
 

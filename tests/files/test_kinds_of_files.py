@@ -11,7 +11,13 @@ import pytest
 from PIL import Image
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.files.codec import CodecError, is_image_file, read_image, read_mask, read_size
+from densesirst_gen.files.images.codec import (
+    CodecError,
+    is_image_file,
+    read_image,
+    read_mask,
+    read_size,
+)
 
 ROW, COLUMN = np.mgrid[:20, :24]
 GRAY = (ROW * 12 + COLUMN % 5).astype(np.uint8)

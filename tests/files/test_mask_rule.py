@@ -10,7 +10,7 @@ from PIL import Image
 
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.datasets.notes import grouped, mask_notes
-from densesirst_gen.files.codec import CodecError, encode_png, encode_tiff, read_mask
+from densesirst_gen.files.images.codec import CodecError, encode_png, encode_tiff, read_mask
 
 ON = np.zeros((20, 24), bool)
 ON[3:5, 4:8] = True

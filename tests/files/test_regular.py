@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from densesirst_gen.files.codec import CodecError, png_text, read_image, read_mask, read_size
+from densesirst_gen.files.images.codec import CodecError, png_text, read_image, read_mask, read_size
 from densesirst_gen.files.regular import NotRegularError, read_bytes
 
 

@@ -15,7 +15,13 @@ import tifffile
 from PIL import Image
 from tiff_files import tiff_bytes
 
-from densesirst_gen.files.codec import CodecError, nodata_of, read_head, read_image, read_mask
+from densesirst_gen.files.images.codec import (
+    CodecError,
+    nodata_of,
+    read_head,
+    read_image,
+    read_mask,
+)
 
 SHAPE = (19, 22)
 ROW, COLUMN = np.mgrid[: SHAPE[0], : SHAPE[1]]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.files.codec import read_head, read_image
+from densesirst_gen.files.images.codec import read_head, read_image
 
 Write = Callable[[Path], None]
 GRAY = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from densesirst_gen.files.codec import CodecError, read_image, read_mask, read_size
+from densesirst_gen.files.images.codec import CodecError, read_image, read_mask, read_size
 
 RNG = np.random.default_rng(0)
 SOFT = ndimage.gaussian_filter(RNG.normal(0, 1, (64, 80)), 3) * 300 + 128

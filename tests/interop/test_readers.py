@@ -17,7 +17,7 @@ from command_line import run
 from scenes import random_scenes
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import Scene

@@ -11,7 +11,7 @@ from scenes import make_scene
 
 from densesirst_gen.cli.options import PROBLEMS
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 BOXES = ((5, 5, 8, 8), (30, 10, 33, 12), (60, 40, 64, 44))
 

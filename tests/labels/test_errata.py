@@ -10,7 +10,7 @@ import pytest
 from command_line import run
 
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 
 @pytest.mark.parametrize(

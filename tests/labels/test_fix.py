@@ -14,9 +14,9 @@ from scenes import random_scenes
 
 from densesirst_gen.cli.options import PROBLEMS, REFUSED
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 
 BOXES, POINTS = "SIRST/BBox/001.xml", "SIRST/Point_label/001_pixels0.txt"

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.labels.convert import convert
 
 FORMATS = ("devkit", "voc", "coco", "yolo-seg", "masks", "basicirstd", "hf", "webdataset")

@@ -11,7 +11,7 @@ from command_line import run
 from densesirst_gen.cli.options import REFUSED
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 NAMES = ("CON", "x.", "ü 1", "a#%41")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from densesirst_gen.datasets.outline import outline
-from densesirst_gen.datasets.segmentation import segment_labels
+from densesirst_gen.datasets.grammar.outline import outline
+from densesirst_gen.datasets.grammar.segmentation import segment_labels
 from densesirst_gen.scene.annotate import label_mask
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9))

@@ -11,7 +11,7 @@ from command_line import run
 from scenes import random_scenes
 
 from densesirst_gen.cli.options import FAILED, PROBLEMS
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.labels.findings import RULES, Finding
 from densesirst_gen.labels.validate import Validated

@@ -8,8 +8,8 @@ import pytest
 from command_line import run
 from scenes import random_scenes
 
-from densesirst_gen.datasets.devkit import devkit_files
-from densesirst_gen.datasets.dialects import READERS
+from densesirst_gen.datasets.grammar.dialects import READERS
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 

@@ -13,7 +13,7 @@ from scenes import make_scene, random_scenes
 
 from densesirst_gen.cli.options import FAILED
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.labels.shards import shards
 from densesirst_gen.scene.annotate import annotate
@@ -170,7 +170,7 @@ ONE_BY_ONE = {"file_name": "a.png", "objects": [{"bbox": [5, 5, 3, 3], "category
 
 @pytest.mark.parametrize("row", [FOREIGN, ONE_BY_ONE])
 def test_rows_of_others_are_read_as_boxes(tmp_path: Path, row: dict) -> None:
-    from densesirst_gen.files.codec import encode_png
+    from densesirst_gen.files.images.codec import encode_png
 
     image = encode_png(make_scene(name="a").image)
     text = json.dumps(row).encode()
@@ -195,7 +195,7 @@ def test_rows_of_others_are_read_as_boxes(tmp_path: Path, row: dict) -> None:
 def test_rows_that_are_none_are_refused_by_file_and_line(
     tmp_path: Path, line: str, said: str
 ) -> None:
-    from densesirst_gen.files.codec import encode_png
+    from densesirst_gen.files.images.codec import encode_png
 
     (tmp_path / "in").mkdir()
     image = encode_png(make_scene(name="a").image)

@@ -11,7 +11,7 @@ from scenes import make_scene
 
 from densesirst_gen.cli.options import FAILED
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.labels.subset import look
 from densesirst_gen.scene.annotate import annotate

@@ -13,9 +13,9 @@ from command_line import run
 from scenes import random_scenes
 
 from densesirst_gen.cli.options import PROBLEMS
-from densesirst_gen.datasets.devkit import devkit_files, split_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files, split_files
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate
 
 SPLITS = {"train_v2": ("000", "001"), "val_v2": ("002", "003")}

@@ -9,7 +9,7 @@ import numpy as np
 from command_line import run
 
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 
 
 def notes(root: Path, mask: np.ndarray) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import make_scene
 
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene import density
 from densesirst_gen.scene.annotate import annotate

@@ -19,8 +19,8 @@ from release.report import report_text
 from release.scenes import Pair, readings
 from scipy import ndimage
 
-from densesirst_gen.files import codec
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images import codec
+from densesirst_gen.files.images.codec import encode_png
 
 NAMES = ("Misc_263", "iraytek-167")
 

@@ -9,7 +9,7 @@ import pytest
 import torture
 from scenes import make_scene
 
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 

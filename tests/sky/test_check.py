@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from densesirst_gen.files.codec import read_image, read_mask
+from densesirst_gen.files.images.codec import read_image, read_mask
 from densesirst_gen.sky.check import REACH_PX, SkyDoubt, check_sky
 
 SHAPE = (240, 320)

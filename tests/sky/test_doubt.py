@@ -16,7 +16,7 @@ from scenes import drawn
 
 from densesirst_gen.cli.sky import tell_predicted
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png, read_image
+from densesirst_gen.files.images.codec import encode_png, read_image
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky import doubt as doubts
 from densesirst_gen.sky.check import worth_a_look

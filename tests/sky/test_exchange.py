@@ -122,7 +122,7 @@ def test_labelme_files_may_lie_beside_the_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_real_sky_round_trips(tmp_path: Path, tool: str, real_data: Path) -> None:
-    from densesirst_gen.files.codec import read_mask
+    from densesirst_gen.files.images.codec import read_mask
 
     paths = sorted((real_data / "densesirst/SkySeg/BinaryMask").glob("*.png"))[::60]
     skies = [read_mask(path, sparse=False).array for path in paths]

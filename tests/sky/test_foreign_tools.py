@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.sky.tools import read_sky_cvat, read_sky_labelme
 
 SIDE = 48

@@ -11,7 +11,7 @@ import pytest
 
 from densesirst_gen.datasets import DatasetError, SceneFile, read_dataset
 from densesirst_gen.files.atomic import RefusedError, write_files
-from densesirst_gen.files.codec import encode_png, read_mask
+from densesirst_gen.files.images.codec import encode_png, read_mask
 from densesirst_gen.sky.exchange import READERS, export_sky, images_folder, import_sky
 from densesirst_gen.sky.folder import predict_folder, write_mask
 

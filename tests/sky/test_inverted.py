@@ -10,7 +10,7 @@ from scenes import drawn
 
 from densesirst_gen.datasets import SceneFile, read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png, read_mask
+from densesirst_gen.files.images.codec import encode_png, read_mask
 from densesirst_gen.sky.check import check_inverted
 from densesirst_gen.sky.folder import check_masks, mask_note
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from densesirst_gen.datasets import DatasetError, SceneFile, read_dataset
-from densesirst_gen.files.codec import encode_png, read_mask
+from densesirst_gen.files.images.codec import encode_png, read_mask
 from densesirst_gen.sky.exchange import export_sky, import_sky
 from densesirst_gen.sky.folder import predict_folder, write_mask
 

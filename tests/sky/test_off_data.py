@@ -10,7 +10,7 @@ from command_line import run
 
 from densesirst_gen.cli.sky import tell_predicted
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.scene import Scene
 from densesirst_gen.sky.check import worth_a_look
 from densesirst_gen.sky.folder import SkyRow

@@ -22,7 +22,13 @@ from densesirst_gen.build.recipe import Recipe
 from densesirst_gen.build.replay import read_plans
 from densesirst_gen.datasets import read_dataset
 from densesirst_gen.files.atomic import write_files
-from densesirst_gen.files.codec import encode_png, png_text, read_image, read_mask, with_png_text
+from densesirst_gen.files.images.codec import (
+    encode_png,
+    png_text,
+    read_image,
+    read_mask,
+    with_png_text,
+)
 from densesirst_gen.paste.config import PasteConfig
 from densesirst_gen.paste.library import TargetLibrary
 from densesirst_gen.scene.scene import Scene

@@ -8,7 +8,7 @@ import pytest
 from scenes import make_scene
 
 from densesirst_gen.datasets import read_dataset
-from densesirst_gen.datasets.devkit import devkit_files
+from densesirst_gen.datasets.layouts.devkit import devkit_files
 from densesirst_gen.files.atomic import write_files
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.stats.compare.side_by_side import compare_datasets

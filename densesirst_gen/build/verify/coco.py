@@ -12,10 +12,10 @@ import numpy as np
 
 from densesirst_gen.build.verify.folder import scene_of_image
 from densesirst_gen.build.verify.problem import Problem, words_of
-from densesirst_gen.datasets.coco import CATEGORY_ID, coco_image, image_ids
-from densesirst_gen.datasets.coco_reader import read_json
+from densesirst_gen.datasets.coco.reader import read_json
+from densesirst_gen.datasets.coco.written import CATEGORY_ID, coco_image, image_ids
+from densesirst_gen.datasets.grammar.segmentation import segment_labels
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.segmentation import segment_labels
 from densesirst_gen.scene.annotate import Annotations
 from densesirst_gen.scene.scene import Scene
 

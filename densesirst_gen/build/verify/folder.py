@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from densesirst_gen.build.verify.problem import Problem
-from densesirst_gen.datasets.dialects import DIALECTS
+from densesirst_gen.datasets.grammar.dialects import DIALECTS
 from densesirst_gen.files.atomic import OutputError, digest_of
 from densesirst_gen.files.folder import CHECKSUMS
 from densesirst_gen.files.manifest import MANIFEST, SCHEMA

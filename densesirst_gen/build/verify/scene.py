@@ -29,8 +29,8 @@ from densesirst_gen.build.verify.views import (
     scene_paths,
     xml_problems,
 )
-from densesirst_gen.datasets.voc import write_voc
-from densesirst_gen.files.codec import CodecError, read_image
+from densesirst_gen.datasets.grammar.voc import write_voc
+from densesirst_gen.files.images.codec import CodecError, read_image
 from densesirst_gen.paste.library import TargetLibrary, load_library
 from densesirst_gen.paste.plan import PastePlan
 from densesirst_gen.scene.annotate import annotate, points_on_masks

@@ -13,8 +13,8 @@ from densesirst_gen.build.record import Record
 from densesirst_gen.build.summary import BuildSummary, summarise
 from densesirst_gen.build.verify.folder import Given, is_inside
 from densesirst_gen.build.verify.problem import Problem, words_of
+from densesirst_gen.datasets.parts.splits import read_split
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.splits import read_split
 from densesirst_gen.files.atomic import OutputError
 from densesirst_gen.files.manifest import MANIFEST
 

@@ -14,10 +14,10 @@ import numpy as np
 from defusedxml import ElementTree
 
 from densesirst_gen.build.verify.problem import Problem, words_of
-from densesirst_gen.datasets.devkit import palette_png
+from densesirst_gen.datasets.grammar.voc import parse_xml, write_mask_voc
+from densesirst_gen.datasets.layouts.devkit import palette_png
 from densesirst_gen.datasets.paths import MASK_SUFFIX, DatasetError
-from densesirst_gen.datasets.voc import parse_xml, write_mask_voc
-from densesirst_gen.files.codec import CodecError, read_mask
+from densesirst_gen.files.images.codec import CodecError, read_mask
 
 RULE_OF_PART = {"SIRST": "mask", "SkySeg": "sky"}
 CATEGORY_OF_PART = {"SIRST": "Target", "SkySeg": "Sky"}

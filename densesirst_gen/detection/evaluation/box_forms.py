@@ -13,7 +13,7 @@ from densesirst_gen.detection.evaluation.box_offsets import offset_of
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.unmasked import unmasked_kind, unmasked_truth
 from densesirst_gen.detection.metrics import FoundBoxes, TargetF1, match_boxes
-from densesirst_gen.files.codec import CodecError
+from densesirst_gen.files.images.codec import CodecError
 from densesirst_gen.scene.annotate import annotate
 from densesirst_gen.scene.scene import SceneError
 

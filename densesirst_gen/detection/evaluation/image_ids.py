@@ -11,7 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset
-from densesirst_gen.datasets.names import SceneNames, folded_parts, whole_number, without_suffixes
+from densesirst_gen.datasets.parts.names import (
+    SceneNames,
+    folded_parts,
+    whole_number,
+    without_suffixes,
+)
 from densesirst_gen.detection.evaluation.coco_results import image_names, read_document
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers.results import Image

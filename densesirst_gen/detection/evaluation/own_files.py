@@ -7,7 +7,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.files.frames import shown
+from densesirst_gen.files.images.frames import shown
 
 N_SAMPLED = 8
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from densesirst_gen.datasets import Dataset
-from densesirst_gen.datasets.names import SceneNames
+from densesirst_gen.datasets.parts.names import SceneNames
 from densesirst_gen.datasets.paths import examples
 from densesirst_gen.detection.evaluation.box_forms import ROUNDED, check_forms
 from densesirst_gen.detection.evaluation.categories import category_notes
@@ -32,7 +32,7 @@ from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.table import read_table
 from densesirst_gen.detection.evaluation.readers.voc_lists import read_voc_lists
 from densesirst_gen.detection.metrics import NOTHING_FOUND, FoundBoxes
-from densesirst_gen.files.codec import FORMATS, read_size
+from densesirst_gen.files.images.codec import FORMATS, read_size
 
 Found = dict[str, FoundBoxes | Path]
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.datasets.coco import CATEGORY_ID
+from densesirst_gen.datasets.coco.written import CATEGORY_ID
 from densesirst_gen.detection.detectors.base import Prediction
 from densesirst_gen.detection.metrics import FoundBoxes
 from densesirst_gen.detection.metrics.components import MaskToBoxes, components
@@ -25,8 +25,8 @@ from densesirst_gen.detection.training.predict import (
 )
 from densesirst_gen.detection.training.run import close
 from densesirst_gen.files.atomic import file_digest, write_files
-from densesirst_gen.files.codec import encode_png
 from densesirst_gen.files.folder import BuildFolder, locked
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import annotate, masks_to_rle
 from densesirst_gen.scene.picture import MARK, display, png
 from densesirst_gen.scene.scene import Scene

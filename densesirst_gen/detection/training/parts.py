@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densesirst_gen.datasets import Dataset, SceneFile, read_split
-from densesirst_gen.datasets.coco_scene import check_masks
+from densesirst_gen.datasets.coco.scene import check_masks
+from densesirst_gen.datasets.parts.split_words import part_of
+from densesirst_gen.datasets.parts.splits import donor_scenes
 from densesirst_gen.datasets.paths import DatasetError, examples
-from densesirst_gen.datasets.split_words import part_of
-from densesirst_gen.datasets.splits import donor_scenes
 from densesirst_gen.files.atomic import digest_of
-from densesirst_gen.files.frames import image_digest
+from densesirst_gen.files.images.frames import image_digest
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from densesirst_gen.detection.metrics import FoundBoxes
 from densesirst_gen.detection.training.checkpoint import Checkpoint
 from densesirst_gen.detection.training.data import Batch, Collate, EvalScenes
 from densesirst_gen.files.atomic import write_atomically
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.counts import Counts
 from densesirst_gen.scene.scene import Scene
 

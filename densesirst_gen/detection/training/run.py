@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from densesirst_gen.datasets import SceneFile
-from densesirst_gen.datasets.names import is_called
-from densesirst_gen.datasets.sirst import SIRST_V1
+from densesirst_gen.datasets.layouts.sirst import SIRST_V1
+from densesirst_gen.datasets.parts.names import is_called
 from densesirst_gen.detection.detectors import build_detector
 from densesirst_gen.detection.detectors.base import Detector
 from densesirst_gen.detection.evaluation.evaluate import Evaluation

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from densesirst_gen.datasets.coco import CATEGORY_ID, coco_text
-from densesirst_gen.datasets.coco_ids import by_id
-from densesirst_gen.datasets.coco_reader import read_json
+from densesirst_gen.datasets.coco.ids import by_id
+from densesirst_gen.datasets.coco.reader import read_json
+from densesirst_gen.datasets.coco.written import CATEGORY_ID, coco_text
+from densesirst_gen.datasets.grammar.segmentation import segment_labels
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.datasets.segmentation import segment_labels
 from densesirst_gen.files.atomic import atomic_file
 from densesirst_gen.sky.tools.masks import (
     NOT_SKY,

@@ -10,9 +10,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 
+from densesirst_gen.datasets.grammar.segmentation import segment_labels
+from densesirst_gen.datasets.grammar.voc import parse_xml
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.datasets.segmentation import segment_labels
-from densesirst_gen.datasets.voc import parse_xml
 from densesirst_gen.files.atomic import write_atomically
 from densesirst_gen.sky.tools.masks import (
     NOT_SKY,

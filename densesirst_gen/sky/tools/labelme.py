@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from densesirst_gen.datasets.coco_reader import read_json
+from densesirst_gen.datasets.coco.reader import read_json
 from densesirst_gen.datasets.paths import DatasetError, path_to_write
 from densesirst_gen.files.atomic import write_atomically
-from densesirst_gen.files.codec import FORMATS, encode_png, read_size
+from densesirst_gen.files.images.codec import FORMATS, encode_png, read_size
 from densesirst_gen.sky.tools.masks import (
     SkyMask,
     checked_size,

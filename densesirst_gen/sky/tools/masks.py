@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from densesirst_gen.datasets.dataset import check_names
+from densesirst_gen.datasets.grammar.voc import extent
 from densesirst_gen.datasets.paths import DatasetError
-from densesirst_gen.datasets.voc import extent
 from densesirst_gen.files.atomic import RefusedError
-from densesirst_gen.files.codec import MAX_PIXELS
+from densesirst_gen.files.images.codec import MAX_PIXELS
 
 SKY, NOT_SKY = "sky", "not-sky"
 FARTHEST_PX = 1e6

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from densesirst_gen.datasets.findings import Findings
-from densesirst_gen.datasets.names import SceneNames, without_suffixes
+from densesirst_gen.datasets.parts.names import SceneNames, without_suffixes
 from densesirst_gen.datasets.paths import DatasetError, examples, list_images, safe_join
 from densesirst_gen.sky.tools.masks import NOT_SKY, SKY
 

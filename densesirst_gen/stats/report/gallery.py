@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from densesirst_gen.files.codec import encode_png
+from densesirst_gen.files.images.codec import encode_png
 from densesirst_gen.scene.annotate import Annotations, annotate
 from densesirst_gen.scene.density import clusters, group_boxes, group_density
 from densesirst_gen.scene.picture import ZOOM_PX, display

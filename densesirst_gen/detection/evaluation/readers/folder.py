@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from densesirst_gen.datasets.names import SceneNames, whole_number
+from densesirst_gen.datasets.parts.names import SceneNames, whole_number
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers import arrays
 from densesirst_gen.detection.evaluation.readers.box_texts import read_box_texts
@@ -18,7 +18,7 @@ from densesirst_gen.detection.evaluation.readers.map_files import (
 )
 from densesirst_gen.detection.evaluation.readers.results import Results
 from densesirst_gen.detection.evaluation.readers.voc_lists import first_words, read_voc_lists
-from densesirst_gen.files.codec import FORMATS
+from densesirst_gen.files.images.codec import FORMATS
 
 MAP_SUFFIXES = tuple(dict.fromkeys((*FORMATS, *arrays.SUFFIXES)))
 EXPECTED = (

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from densesirst_gen.datasets.names import SceneNames, folded_parts, without_suffixes
+from densesirst_gen.datasets.parts.names import SceneNames, folded_parts, without_suffixes
 from densesirst_gen.datasets.paths import MASK_SUFFIX, examples, pair_masks
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.marks import without_mark

@@ -10,7 +10,7 @@ import numpy as np
 
 from densesirst_gen.detection.evaluation.errors import PredictionError
 from densesirst_gen.detection.evaluation.readers.arrays import DEPTHS, SUFFIXES, read_array
-from densesirst_gen.files.codec import BRIGHTNESS, TRUE_COLOUR, read_image
+from densesirst_gen.files.images.codec import BRIGHTNESS, TRUE_COLOUR, read_image
 
 N_SAMPLED = 8
 MOST = 0.5

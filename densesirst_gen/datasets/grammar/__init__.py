@@ -1,0 +1,1 @@
+"""What single files of labels say: XML, lines, JSON, outlines and run lengths."""

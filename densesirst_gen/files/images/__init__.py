@@ -1,0 +1,1 @@
+"""Image files: bytes to arrays and back, whatever wrote them."""
