@@ -27,6 +27,7 @@ from densesirst_gen.datasets.layouts import (
     voc_boxes,
     yolo,
 )
+from densesirst_gen.datasets.parts.names import SceneNames
 from densesirst_gen.datasets.parts.splits import held_back_twice, read_split, strange_lists
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs, directed
@@ -162,10 +163,10 @@ def _not_read(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
     """Notes on labels of other kinds than the layout reads, and on what may be labels."""
     if layout in ("devkit", "sirst"):
         return beside_release(inventory)
-    names = [scene.name for scene in dataset.scenes]
-    unknown = unread_labels(inventory, names)
+    known = SceneNames([scene.name for scene in dataset.scenes])
+    unknown = unread_labels(inventory, known)
     unlisted = _unlisted(layout, inventory, dataset)
-    return [*_other_labels(layout, inventory), *unlisted, *unknown, *_strange(inventory, names)]
+    return [*_other_labels(layout, inventory), *unlisted, *unknown, *_strange(inventory, known)]
 
 
 def _unlisted(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
@@ -179,8 +180,8 @@ def _unlisted(layout: str, inventory: Inventory, dataset: Dataset) -> list[str]:
     return []
 
 
-def _strange(inventory: Inventory, names: Sequence[str]) -> list[str]:
-    found = strange_lists(inventory.lists, names)
+def _strange(inventory: Inventory, known: SceneNames) -> list[str]:
+    found = strange_lists(inventory.lists, known)
     told = counted(found, inventory.root) if found else ""
     return [f"lists passed over, no line of them is a scene: {told}"] * bool(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from densesirst_gen.datasets.dataset import SceneFile
 from densesirst_gen.files.atomic import file_digest
@@ -18,14 +17,16 @@ def copies(scenes: Iterable[SceneFile], others: Iterable[SceneFile]) -> set[str]
     ----------
     scenes, others : iterable of SceneFile
     """
-    sizes: dict[int, list[Path]] = {}
-    for path in _files(others):
-        sizes.setdefault(path.stat().st_size, []).append(path)
-    alike = [s for s in scenes if list(_files([s])) and s.image.stat().st_size in sizes]
-    wanted = {s.image.stat().st_size for s in alike}
-    known = {file_digest(path) for size in wanted for path in sizes[size]}
+    of_scenes, of_others = _by_size(scenes), _by_size(others)
+    sizes = of_scenes.keys() & of_others.keys()
+    known = {file_digest(scene.image) for size in sizes for scene in of_others[size]}
+    alike = (scene for size in sizes for scene in of_scenes[size])
     return {scene.name for scene in alike if file_digest(scene.image) in known}
 
 
-def _files(scenes: Iterable[SceneFile]) -> Iterable[Path]:
-    return (s.image for s in scenes if s.files() and s.image.is_file())
+def _by_size(scenes: Iterable[SceneFile]) -> dict[int, list[SceneFile]]:
+    found: dict[int, list[SceneFile]] = {}
+    for scene in scenes:
+        if scene.files() and scene.image.is_file():
+            found.setdefault(scene.image.stat().st_size, []).append(scene)
+    return found

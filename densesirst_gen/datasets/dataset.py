@@ -266,9 +266,11 @@ def make_dataset(
     """
     if not images:
         raise DatasetError(f"{root}: no images in the {layout} layout")
-    of_targets = masks_in_frames(_paired(masks, images) if paired is None else paired, images)
-    sky_masks = _paired(skies, images) if paired_skies is None else paired_skies
-    of_sky = masks_in_frames(sky_masks, images)
+    pairs = [pair_masks(folder, images) for folder in masks]
+    of_targets = masks_in_frames(_joined(pairs) if paired is None else paired, images)
+    if paired_skies is None:
+        paired_skies = _joined([pair_masks(folder, images) for folder in skies])
+    of_sky = masks_in_frames(paired_skies, images)
     found = in_frames(images)
     check_names(found)
     scenes = [
@@ -284,19 +286,23 @@ def make_dataset(
     present = cut_splits(splits or {}, found)
     listed = {name for members in (splits or {}).values() for name in members}
     absent = tuple(sorted(listed - found.keys()))
-    notes = (*stack_notes(images), *_without_image(masks, images), *remarks)
+    notes = (*stack_notes(images), *_without_image(masks, pairs), *remarks)
     return Dataset(root, layout, tuple(scenes), present, absent, remarks=notes)
 
 
-def _without_image(masks: Sequence[Mapping[str, Path]], images: Mapping[str, Path]) -> list[str]:
+Paths = Mapping[str, Path]
+
+
+def _without_image(masks: Sequence[Paths], pairs: Sequence[Paths]) -> list[str]:
     """A note on masks of which there is no image."""
-    left = {p for found in masks for p in {*found.values()} - {*pair_masks(found, images).values()}}
+    both = zip(masks, pairs, strict=True)
+    left = {path for folder, found in both for path in {*folder.values()} - {*found.values()}}
     return [f"{len(left)} masks have no image: {examples(sorted(map(shown, left)))}"] * bool(left)
 
 
-def _paired(folders: Sequence[Mapping[str, Path]], names: Iterable[str]) -> dict[str, Path]:
-    found = [pair_masks(masks, names) for masks in reversed(folders)]
-    return {name: path for pairs in found for name, path in pairs.items()}
+def _joined(pairs: Sequence[Paths]) -> dict[str, Path]:
+    """Masks by name; where several folders have one, that of the first."""
+    return {name: path for found in reversed(pairs) for name, path in found.items()}
 
 
 def with_span(dataset: Dataset, span: tuple[float, float]) -> Dataset:

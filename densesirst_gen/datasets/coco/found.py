@@ -144,13 +144,14 @@ class Targets:
             flags = self._flags[k]
             if flags & IS_TARGET and self._kind == "boxes":
                 box = self._outline(k) if flags & IS_MASK else self._region(k)[0]
-                targets.boxes.extend([box] * (box not in targets.boxes))
+                targets.boxes.append(box)
             elif flags & IS_MASK:
                 targets.segmentations.append(unpack(self._pieces[k], size))
             elif flags & IS_TARGET and self._kind == "points":
                 targets.points.append(self._region(k)[1])
             else:
                 targets.ignored.append(self._region(k)[0])
+        targets.boxes[:] = dict.fromkeys(targets.boxes)
         return targets
 
     def outlines(self, row: int) -> Outlines:

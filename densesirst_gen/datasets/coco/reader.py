@@ -26,8 +26,7 @@ from densesirst_gen.datasets.found.inventory import Inventory, relative_path
 from densesirst_gen.datasets.found.split import splits_of
 from densesirst_gen.datasets.lazy import LazyTuple
 from densesirst_gen.datasets.parts.part_tables import part_of_record
-from densesirst_gen.datasets.parts.split_words import part_of
-from densesirst_gen.datasets.parts.splits import find_splits, folder_splits
+from densesirst_gen.datasets.parts.splits import folder_splits
 from densesirst_gen.datasets.paths import DatasetError, examples
 from densesirst_gen.datasets.read_as import AS_FOUND, ReadAs
 from densesirst_gen.files.regular import read_bytes
@@ -90,10 +89,7 @@ def with_splits(dataset: Dataset, splits: Splits) -> Dataset:
 def _parts(inventory: Inventory, found: Dataset) -> Splits:
     """By lists beside the file, else by what its images say, else as of other folders."""
     images = {scene.name: scene.image for scene in found.scenes}
-    said = found.splits
-    if said and not any(map(part_of, find_splits(inventory.root, inventory.lists, images))):
-        return said
-    return splits_of(inventory, images)
+    return splits_of(inventory, images, found.splits)
 
 
 def read_coco(

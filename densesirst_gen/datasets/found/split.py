@@ -16,11 +16,13 @@ from densesirst_gen.datasets.parts.splits import (
 )
 
 
-def splits_of(inventory: Inventory, images: dict[str, Path]) -> Splits:
-    """By the lists of names, else by tables of parts, by folders, or by the images' own names."""
+def splits_of(inventory: Inventory, images: dict[str, Path], said: Splits | None = None) -> Splits:
+    """By the lists of names, else as `said`, by tables of parts, by folders, or by names."""
     root = inventory.root
     lists = find_splits(root, inventory.lists, images)
     if not any(map(part_of, lists)):
+        if said:
+            return said
         lists = part_tables(root, (*inventory.lists, *inventory.texts), images) or lists
     parents = {name: relative_path(path.parent, root) for name, path in images.items()}
     if lists:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -28,13 +28,13 @@ ENOUGH, ENOUGH_IN_A_LIST = 2, 4
 """Numbers of a line that may be a point or a box, and of one that names a scene in a list."""
 
 
-def unread_labels(inventory: Inventory, names: Collection[str]) -> list[str]:
+def unread_labels(inventory: Inventory, known: SceneNames) -> list[str]:
     """Notes on texts that may be labels and are not read, by suffix, with a count and an example.
 
     Parameters
     ----------
     inventory : Inventory
-    names : collection of str
+    known : SceneNames
         The scenes of the dataset.
 
     Returns
@@ -43,11 +43,10 @@ def unread_labels(inventory: Inventory, names: Collection[str]) -> list[str]:
         Told are JSON and XML of no known kind, and tables and texts that are called like a scene or
         hold rows of numbers; not those that say the parts of the dataset, nor settings and logs.
     """
-    known = SceneNames(names)
     texts = [path for path in inventory.texts if path.suffix.lower() not in NEVER]
     found = [path for path in texts if known.listed(path.stem) or not SETTINGS.search(path.stem)]
     found += _rows(inventory.lists, known)
-    tables = {path for path, _ in part_tables(inventory.root, found, names).values()}
+    tables = {path for path, _ in part_tables(inventory.root, found, known.names).values()}
     by_suffix: dict[str, list[Path]] = defaultdict(list)
     for path in found:
         if path not in tables:

@@ -103,13 +103,16 @@ def _said(path: Path, known: SceneNames) -> Said:
         text = read_bytes(path).decode("utf-8-sig")
         suffix = path.suffix.lower()
         if suffix in (".json", ".jsonl"):
-            lines = text.splitlines() if suffix == ".jsonl" else ()
-            document = [json.loads(line) for line in lines if line] if lines else json.loads(text)
+            document = json.loads(text) if suffix == ".json" else _lines_of_json(text)
             part = part_of(path.stem) if _is_list_of_names(document) else ""
             return _in_json(document, part, known)
     except (OSError, ValueError, RecursionError):
         return iter(())
     return _in_yaml(text) if suffix in KEYED else _in_table(text, known)
+
+
+def _lines_of_json(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line]
 
 
 def _is_list_of_names(document: Any) -> bool:

@@ -107,17 +107,16 @@ def _read_all(files: Iterable[Path], names: Collection[str]) -> dict[Path, tuple
     return {path: tuple(dict.fromkeys([*f, *unknown])) for path, (f, unknown) in read.items()}
 
 
-def strange_lists(files: Iterable[Path], names: Collection[str]) -> list[Path]:
+def strange_lists(files: Iterable[Path], known: SceneNames) -> list[Path]:
     """Files that are called and look like lists of a part, and name no scene.
 
     Parameters
     ----------
     files : iterable of Path
-    names : collection of str
+    known : SceneNames
         The scenes of the dataset.
     """
-    called = [path for path in files if part_of(path.stem)]
-    known = SceneNames(names if called else ())
+    called = (path for path in files if part_of(path.stem))
     return [p for p in called if _says_part(p, known) and not any(map(known.means, _lines(p)))]
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -216,6 +217,15 @@ def read_size(path: str | PathLike[str]) -> tuple[int, int]:
     return head.height, head.width
 
 
+@contextmanager
+def _named(path: str | PathLike[str]) -> Iterator[None]:
+    """Whatever goes wrong with a file is a CodecError with its name."""
+    try:
+        yield
+    except Exception as error:  # on hostile bytes decoders raise anything
+        raise CodecError(f"{path}: {error}") from error
+
+
 def read_head(path: str | PathLike[str]) -> Head:
     """What the head of an image file says; nothing is decoded.
 
@@ -224,11 +234,9 @@ def read_head(path: str | PathLike[str]) -> Head:
     CodecError
         If the file is missing, or no image.
     """
-    try:
+    with _named(path):
         data = _read_bytes(Path(path))
         return _head(data, kind_of(data))
-    except Exception as error:  # on hostile bytes decoders raise anything
-        raise CodecError(f"{path}: {error}") from error
 
 
 def is_image_file(path: Path) -> bool:
@@ -247,11 +255,9 @@ def nodata_of(path: str | PathLike[str]) -> float | None:
     CodecError
         If the file is missing, or no image.
     """
-    try:
+    with _named(path):
         data = _read_bytes(Path(path))
         return tiff_nodata(data) if kind_of(data) == "TIFF" else None
-    except Exception as error:  # on hostile bytes decoders raise anything
-        raise CodecError(f"{path}: {error}") from error
 
 
 def encode_png(array: np.ndarray, *, bilevel: bool = False) -> bytes:
@@ -362,13 +368,11 @@ def _saved(image: Image.Image, kind: str, **options: int) -> bytes:
 
 
 def _read(path: Path, max_pixels: int, meaning: Callable[[Raster], Decoded]) -> Decoded:
-    try:
+    with _named(path):
         data = _read_bytes(path)
         kind = kind_of(data)
         raster = _raster(data, kind, max_pixels)
         decoded = meaning(raster)
-    except Exception as error:  # on hostile bytes decoders raise anything
-        raise CodecError(f"{path}: {error}") from error
     other = kind != FORMATS.get(path.suffix.lower(), kind)
     notes = (f"holds {kind} data",) if other else ()
     return Decoded(decoded.array, (*notes, *raster.notes, *decoded.notes), raster.nodata)

@@ -55,20 +55,32 @@ def meaning_of(paths: Iterable[Path]) -> Meaning:
     maps = list(paths)
     found = _meaning(maps)
     sample = maps[:: max(1, len(maps) // N_SAMPLED)][:N_SAMPLED]
-    notes = (*found.notes, *_inverted(sample, found), *_of_two_kinds(sample, found))
-    return found._replace(notes=notes)
+    looks = [_look(path, found) for path in sample]
+    return found._replace(notes=(*found.notes, *_inverted(looks), *_of_two_kinds(looks, found)))
 
 
-def _of_two_kinds(sample: Sequence[Path], meaning: Meaning) -> list[str]:
+class _Look(NamedTuple):
+    """A map of the sample: its largest value if that is whole, and the share that is found."""
+
+    name: str
+    peak: int | None
+    share_on: float
+
+
+def _look(path: Path, meaning: Meaning) -> _Look:
+    values = read_values(path)
+    return _Look(path.name, _peak(values), _share_on(values, meaning))
+
+
+def _of_two_kinds(looks: Sequence[_Look], meaning: Meaning) -> list[str]:
     """A note if of a sample half or more are of 0 and 1, and others are not."""
     if meaning.zero_one:
         return []
-    peaks = [(path, _peak(read_values(path))) for path in sample]
-    ones = [path for path, peak in peaks if peak == 1]
-    if len(ones) < 2 or 2 * len(ones) < len(sample):
+    ones = [look.name for look in looks if look.peak == 1]
+    if len(ones) < 2 or 2 * len(ones) < len(looks):
         return []
     return [
-        f"{len(ones)} of {len(sample)} maps looked at, such as {ones[0].name}, hold 0 and 1 alone, "
+        f"{len(ones)} of {len(looks)} maps looked at, such as {ones[0]}, hold 0 and 1 alone, "
         "and others more: they are read as probabilities, of which 1 is nearly nothing; if they "
         "are masks, all must hold 0 and 1, or 0 and 255"
     ]
@@ -79,14 +91,14 @@ def _peak(values: np.ndarray) -> int | None:
     return int(values.max(initial=0)) if values.dtype in DEPTHS else None
 
 
-def _inverted(sample: Sequence[Path], meaning: Meaning) -> list[str]:
+def _inverted(looks: Sequence[_Look]) -> list[str]:
     """A note if most maps of a sample find something nearly everywhere."""
-    white = [path for path in sample if _share_on(read_values(path), meaning) > MOST]
-    if 2 * len(white) <= len(sample):
+    white = [look.name for look in looks if look.share_on > MOST]
+    if 2 * len(white) <= len(looks):
         return []
     return [
-        f"{len(white)} of {len(sample)} maps looked at are white in more than {MOST:.0%} of their "
-        f"pixels, such as {white[0].name}: are they inverted? what is found must be white"
+        f"{len(white)} of {len(looks)} maps looked at are white in more than {MOST:.0%} of their "
+        f"pixels, such as {white[0]}: are they inverted? what is found must be white"
     ]
 
 
